@@ -1,0 +1,5 @@
+//! Words and small tools that know nothing of the product.
+
+pub mod diagnostic;
+pub mod template;
+pub mod yaml;

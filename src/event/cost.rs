@@ -1,0 +1,153 @@
+//! The cost event: one attempt of one call. Amounts are deltas: their sum is always right.
+
+use serde::Serialize;
+
+use super::identity::Identity;
+use super::money::Money;
+use super::usage::Usage;
+
+/// One attempt, as the part that made it knows it; `flow::emit` adds the event's identity and makes a [`CostEvent`].
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// Unique id of the attempt.
+    pub id: super::ids::AttemptId,
+    /// The stage.
+    pub stage: std::sync::Arc<str>,
+    /// Item of an `each`.
+    pub item: Option<u32>,
+    /// Ordinal of the attempt in its stage (and item), from 1.
+    pub number: u32,
+    /// GenAI operation: `chat`, `embeddings`, `retrieval`, or `call`.
+    pub operation: &'static str,
+    /// Provider.
+    pub provider: String,
+    /// Alias of the billed key; the provider's name when there is one key.
+    pub account: String,
+    /// Model asked.
+    pub request_model: String,
+    /// Model that answered.
+    pub response_model: Option<String>,
+    /// The provider's id of the call.
+    pub provider_request_id: Option<String>,
+    /// Shared by the attempts of one micro-batch.
+    pub batch_id: Option<String>,
+    /// Tokens.
+    pub usage: Usage,
+    /// What it cost; none when the price is not known.
+    pub amount: Option<Money>,
+    /// Price lines.
+    pub lines: Vec<CostLine>,
+    /// `priced`, `unpriced`, `estimated`, `unsettled`.
+    pub price_status: &'static str,
+    /// Price catalogue.
+    pub catalogue: Option<String>,
+    /// `ok` or the error's code.
+    pub outcome: String,
+    /// Why the model stopped.
+    pub finish_reason: Option<String>,
+    /// Start, milliseconds since the epoch.
+    pub started_at: i64,
+    /// Duration, microseconds.
+    pub duration_us: i64,
+    /// Time to first chunk, microseconds.
+    pub ttfc_us: Option<i64>,
+    /// The route's decision.
+    pub decision: Option<super::result::Decision>,
+}
+
+/// One line of a price: disjoint units.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CostLine {
+    /// Such as `input_tokens`.
+    pub unit: String,
+    /// How many.
+    pub quantity: i64,
+    /// Price of `per` of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit_price: Option<Money>,
+    /// 1,000,000 for tokens.
+    pub per: i64,
+}
+
+/// Field names and meanings are those of `schemas/cost.avsc`.
+#[derive(Clone, Debug, Serialize)]
+pub struct CostEvent {
+    /// Common head; `id` is the attempt id.
+    #[serde(flatten)]
+    pub identity: Identity,
+    /// End of the attempt, milliseconds since the epoch.
+    pub time: i64,
+    /// `charge` or `adjustment`.
+    pub kind: &'static str,
+    /// The attempt an adjustment corrects.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adjusts: Option<String>,
+    /// Shared by the attempts of one micro-batch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch_id: Option<String>,
+    /// The event.
+    pub event_id: String,
+    /// The producer's own id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// The pipeline.
+    pub pipeline: String,
+    /// Its label.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Its digest.
+    pub digest: String,
+    /// The stage.
+    pub stage: String,
+    /// Item of an `each`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub item: Option<i32>,
+    /// Ordinal of the attempt in its stage, from 1.
+    pub attempt: i32,
+    /// GenAI operation.
+    pub operation: String,
+    /// Provider.
+    pub provider: String,
+    /// Alias of the billed key.
+    pub account: String,
+    /// Region of the data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// Model asked.
+    pub request_model: String,
+    /// Model that answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response_model: Option<String>,
+    /// `default` unless a tier was asked for.
+    pub service_tier: String,
+    /// The provider's id of the call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider_request_id: Option<String>,
+    /// Price lines.
+    pub lines: Vec<CostLine>,
+    /// A delta.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub amount: Option<Money>,
+    /// Currency.
+    pub currency: String,
+    /// `priced`, `unpriced`, `estimated`, `unsettled`.
+    pub price_status: String,
+    /// Price catalogue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub catalogue: Option<String>,
+    /// Whether the value came from a cache.
+    pub cached: bool,
+    /// What a cache saved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub saved: Option<Money>,
+    /// `ok` or the error's code.
+    pub outcome: String,
+    /// Why the model stopped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finish_reason: Option<String>,
+    /// Duration, microseconds.
+    pub duration_us: i64,
+    /// Time to first chunk, microseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ttfc_us: Option<i64>,
+}

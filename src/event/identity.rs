@@ -1,0 +1,53 @@
+//! Who and what an event is about: the CloudEvents attributes that all four event types share.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+/// The common head of every event of ours. `None` is written as null in Avro and left out in JSON.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Identity {
+    /// Unique within `source`.
+    pub id: String,
+    /// Who made it: for our own events `vivremotion/<pipeline>`.
+    pub source: String,
+    /// CloudEvents type, such as `vivremotion.result`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What it is about: a device, an order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// Whose it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+    /// Who asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// The conversation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// Tags for cost allocation, copied from the request to its result and its costs.
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// Where a record stood when it was first read; travels as the header `vivremotion.origin`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Origin {
+    /// Cluster id of the log.
+    pub cluster: String,
+    /// Topic.
+    pub topic: String,
+    /// Partition.
+    pub partition: i32,
+    /// Offset.
+    pub offset: i64,
+    /// The record's timestamp, milliseconds since the epoch.
+    pub timestamp: i64,
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Origin { cluster, topic, partition, offset, timestamp } = self;
+        write!(f, "{cluster}/{topic}/{partition}/{offset}/{timestamp}")
+    }
+}

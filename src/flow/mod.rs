@@ -1,0 +1,1 @@
+//! The corridor: consume → decode → admit → enrich → run → emit → commit.

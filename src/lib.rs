@@ -1,0 +1,16 @@
+//! vivremotion: an AI gateway whose front door is an event log.
+
+pub mod base;
+pub mod budget;
+pub mod cli;
+pub mod codec;
+pub mod context;
+pub mod event;
+pub mod flow;
+pub mod model;
+pub mod pipeline;
+pub mod route;
+pub mod settings;
+pub mod stage;
+pub mod stream;
+pub mod telemetry;

@@ -1,0 +1,1 @@
+//! Routes: which provider answers for a name.

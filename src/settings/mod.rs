@@ -1,0 +1,1 @@
+//! Settings: connections, providers, models, prices and topics, by name.

@@ -1,0 +1,1 @@
+//! Observation: names, metrics, logs, traces, probes.

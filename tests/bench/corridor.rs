@@ -1,0 +1,2 @@
+//! Cost of the corridor.
+fn main() {}

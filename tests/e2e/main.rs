@@ -1,0 +1,2 @@
+//! Stories against real services.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The dialect room's conformance suite.

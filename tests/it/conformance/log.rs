@@ -1,0 +1,1 @@
+//! The log room's conformance suite.

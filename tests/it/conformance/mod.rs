@@ -1,0 +1,8 @@
+//! One suite per room, run against every member that needs no service. (`tests/e2e` runs the same suites against the
+//! members that do.)
+
+pub mod codec;
+pub mod dialect;
+pub mod log;
+pub mod memory;
+pub mod registry;

@@ -1,0 +1,1 @@
+//! Commands and YAML in Markdown files are true.

@@ -1,0 +1,1 @@
+//! Behaviours of the corridor, one sentence per test.

@@ -1,0 +1,1 @@
+//! Builders and golden files for the tests.
