@@ -1,5 +1,6 @@
 //! Words and small tools that know nothing of the product.
 
+pub mod clock;
 pub mod diagnostic;
 pub mod template;
 pub mod yaml;

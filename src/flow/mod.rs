@@ -1,1 +1,10 @@
-//! The corridor: consume → decode → admit → enrich → run → emit → commit.
+//! The corridor, one file per door, in the order an event meets them:
+//!
+//! `consume → decode → admit → enrich → run → emit → commit`
+//!
+//! Each door takes the previous door's type and gives the next: what was not run can't be emitted.
+
+pub mod outage;
+pub mod refusal;
+pub mod schedule;
+pub mod scope;
