@@ -4,6 +4,11 @@
 //!
 //! Each door takes the previous door's type and gives the next: what was not run can't be emitted.
 
+pub mod admit;
+pub mod consume;
+pub mod decode;
+pub mod enrich;
+pub mod identity;
 pub mod outage;
 pub mod refusal;
 pub mod schedule;
