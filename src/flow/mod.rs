@@ -5,11 +5,15 @@
 //! Each door takes the previous door's type and gives the next: what was not run can't be emitted.
 
 pub mod admit;
+pub mod attempt;
 pub mod consume;
 pub mod decode;
 pub mod enrich;
 pub mod identity;
+pub mod meter;
 pub mod outage;
 pub mod refusal;
+pub mod run;
 pub mod schedule;
 pub mod scope;
+pub mod unit;
