@@ -7,12 +7,16 @@
 pub mod admit;
 pub mod attempt;
 pub mod consume;
+pub mod dead_letter;
 pub mod decode;
+pub mod emit;
 pub mod enrich;
+pub mod headers;
 pub mod identity;
 pub mod meter;
 pub mod outage;
 pub mod refusal;
+pub mod report;
 pub mod run;
 pub mod schedule;
 pub mod scope;
