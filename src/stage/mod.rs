@@ -14,7 +14,8 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::context::memory::{Forget, Point};
+use crate::context::memory::shelf::{Collections, ShelfError};
+use crate::context::memory::{Forget, MemoryErrorKind, Point};
 use crate::event::result::PassageScore;
 use crate::model::{Call, Model, OverBudget};
 
@@ -145,6 +146,10 @@ pub struct Seat {
 pub struct Wiring {
     /// Models and routes, embedders among them.
     pub models: HashMap<Arc<str>, Arc<dyn Model>>,
+    /// Collections.
+    pub collections: Arc<Collections>,
+    /// Where `call` goes out.
+    pub http: reqwest::Client,
 }
 
 impl Wiring {
@@ -152,6 +157,14 @@ impl Wiring {
     pub fn model(&self, name: &str) -> Result<Arc<dyn Model>, BuildError> {
         let model = self.models.get(name).cloned();
         model.ok_or_else(|| BuildError(format!("model `{name}` is not connected")))
+    }
+
+    /// The handle on memory, once it is known to hold a collection of that name.
+    pub fn collection(&self, name: &str) -> Result<Arc<Collections>, BuildError> {
+        match self.collections.get(name) {
+            Ok(_) => Ok(self.collections.clone()),
+            Err(error) => Err(BuildError(error.to_string())),
+        }
     }
 }
 
@@ -300,5 +313,21 @@ impl From<crate::base::template::TemplateError> for StageError {
             message: error.message,
             retry_after: None,
         }
+    }
+}
+
+impl From<ShelfError> for StageError {
+    fn from(error: ShelfError) -> Self {
+        let (code, message) = (error.code(), error.to_string());
+        let kind = match error {
+            ShelfError::Embedder(error) => return error.into(),
+            ShelfError::Memory { store, error } => match error.kind {
+                MemoryErrorKind::Unavailable => StageErrorKind::Down(store.into()),
+                MemoryErrorKind::Transient => StageErrorKind::Transient,
+                MemoryErrorKind::Invalid => StageErrorKind::Permanent,
+            },
+            ShelfError::UnknownCollection(_) | ShelfError::Vector(_) => StageErrorKind::Permanent,
+        };
+        StageError { kind, code, message, retry_after: None }
     }
 }

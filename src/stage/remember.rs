@@ -17,13 +17,17 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use serde::Deserialize;
+use serde_json::{Map, Value, json};
 
 use crate::base::template::{Shape, Template};
 use crate::base::yaml::{Spanned, Text, Tree};
+use crate::context::memory::shelf::{Collections, Draft};
+use crate::model::Call;
 
 use super::desk::{Desk, optional};
-use super::{BuildError, Facts, Kind, Seat, Stage, StageKind, Wiring};
+use super::{BuildError, Effect, Facts, Kind, Reply, Seat, Stage, StageError, StageKind, Wiring};
 
 /// Parameters.
 #[derive(Clone, Debug, Deserialize)]
@@ -86,15 +90,74 @@ impl Kind for Remember {
         None
     }
 
-    fn build(&self, _seat: &Seat, _wiring: &Wiring) -> Result<Box<dyn Stage>, BuildError> {
-        Err(BuildError(format!("collection `{}` is not connected", self.collection)))
+    fn build(&self, seat: &Seat, wiring: &Wiring) -> Result<Box<dyn Stage>, BuildError> {
+        let collections = wiring.collection(&self.collection)?;
+        Ok(Box::new(Built { kind: self.clone(), pipeline: seat.pipeline.clone(), collections }))
+    }
+}
+
+struct Built {
+    kind: Remember,
+    pipeline: Arc<str>,
+    collections: Arc<Collections>,
+}
+
+#[async_trait]
+impl Stage for Built {
+    async fn run(&self, scope: &minijinja::Value, call: &Call) -> Result<Reply, StageError> {
+        let kind = &self.kind;
+        let id = match &kind.id {
+            Some(template) => non_empty(template.render(scope)?)?,
+            None => self.own_id(call),
+        };
+        let draft = Draft {
+            id: id.clone(),
+            tenant: call.tenant.clone(),
+            text: kind.text.render(scope)?,
+            vector: kind.vector.as_ref().map(|shape| vector(shape, scope)).transpose()?,
+            payload: match &kind.payload {
+                Some(shape) => payload(shape, scope)?,
+                None => Map::new(),
+            },
+        };
+        let point = self.collections.point(&kind.collection, draft, call).await?;
+        let effect = Effect::Remember { collection: kind.collection.clone(), point };
+        Ok(Reply { value: json!({ "id": id }), effects: vec![effect], ..Reply::default() })
+    }
+}
+
+impl Built {
+    /// Event, pipeline, stage and item: two pipelines may read one topic into one collection.
+    fn own_id(&self, call: &Call) -> String {
+        let key = &call.key;
+        let item = key.item.map(|item| format!("/{item}")).unwrap_or_default();
+        format!("{}/{}/{}{item}", key.event, self.pipeline, key.stage)
+    }
+}
+
+fn vector(shape: &Shape, scope: &minijinja::Value) -> Result<Vec<f32>, StageError> {
+    let wrong = || StageError::permanent("not-a-vector", "`vector` gives no list of numbers");
+    let Value::Array(numbers) = shape.render(scope)? else { return Err(wrong()) };
+    // Numbers of a store's vectors have 32 bits.
+    let number = |x: &Value| x.as_f64().map(|x| x as f32).filter(|x| x.is_finite());
+    let vector: Option<Vec<f32>> = numbers.iter().map(number).collect();
+    vector.filter(|vector| !vector.is_empty()).ok_or_else(wrong)
+}
+
+fn payload(shape: &Shape, scope: &minijinja::Value) -> Result<Map<String, Value>, StageError> {
+    match shape.render(scope)? {
+        Value::Object(payload) => Ok(payload),
+        Value::Null => Ok(Map::new()),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            Err(StageError::permanent("not-a-mapping", "`payload` gives no mapping"))
+        }
     }
 }
 
 /// An id that names nothing would stand for every passage that forgot its id.
-pub(super) fn non_empty(id: String) -> Result<String, super::StageError> {
+pub(super) fn non_empty(id: String) -> Result<String, StageError> {
     match id.is_empty() {
         false => Ok(id),
-        true => Err(super::StageError::permanent("empty-id", "`id` gives an empty text")),
+        true => Err(StageError::permanent("empty-id", "`id` gives an empty text")),
     }
 }

@@ -10,13 +10,19 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 use crate::base::template::Template;
 use crate::base::yaml::{Spanned, Text, place};
+use crate::context::memory::Passage;
+use crate::context::memory::shelf::{Ask, Collections};
+use crate::event::result::PassageScore;
+use crate::model::Call;
 
 use super::desk::{self, Desk};
-use super::{BuildError, Facts, Kind, Seat, Stage, StageKind, Wiring};
+use super::{BuildError, Facts, Kind, Reply, Seat, Stage, StageError, StageKind, Wiring};
 
 /// Passages when no `limit` is written.
 pub const DEFAULT_LIMIT: u32 = 5;
@@ -105,7 +111,42 @@ impl Kind for Retrieve {
         None
     }
 
-    fn build(&self, _seat: &Seat, _wiring: &Wiring) -> Result<Box<dyn Stage>, BuildError> {
-        Err(BuildError(format!("collection `{}` is not connected", self.collection)))
+    fn build(&self, _seat: &Seat, wiring: &Wiring) -> Result<Box<dyn Stage>, BuildError> {
+        let collections = wiring.collection(&self.collection)?;
+        Ok(Box::new(Built { kind: self.clone(), collections }))
     }
+}
+
+struct Built {
+    kind: Retrieve,
+    collections: Arc<Collections>,
+}
+
+#[async_trait]
+impl Stage for Built {
+    async fn run(&self, scope: &minijinja::Value, call: &Call) -> Result<Reply, StageError> {
+        let text = self.kind.query.render(scope)?;
+        if text.trim().is_empty() {
+            return Ok(Reply { value: Value::Array(Vec::new()), ..Reply::default() });
+        }
+        let ask = Ask {
+            text,
+            tenant: call.tenant.clone(),
+            limit: self.kind.limit as usize,
+            min_score: self.kind.min_score,
+            max_tokens: self.kind.max_tokens.map(|tokens| tokens as usize),
+        };
+        let passages = self.collections.retrieve(&self.kind.collection, ask, call).await?;
+        let score = |p: &Passage| PassageScore { id: p.id.clone(), score: p.score };
+        Ok(Reply {
+            passages: passages.iter().map(score).collect(),
+            value: passages.into_iter().map(to_json).collect(),
+            ..Reply::default()
+        })
+    }
+}
+
+fn to_json(passage: Passage) -> Value {
+    let Passage { id, score, text, payload } = passage;
+    json!({ "id": id, "score": score, "text": text, "payload": payload })
 }
