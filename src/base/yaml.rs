@@ -35,10 +35,12 @@ impl Text {
     }
 }
 
-impl<'de> Deserialize<'de> for Text {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let tree = Tree::deserialize(deserializer)?;
-        let expected = "expected a text, or `{ file: path }`";
+/// What a [`Text`] looks like, said to an author who wrote something else.
+pub const EXPECTED_TEXT: &str = "expected a text, or `{ file: path }`";
+
+impl TryFrom<Tree> for Text {
+    type Error = &'static str;
+    fn try_from(tree: Tree) -> Result<Self, &'static str> {
         let spanned = |text: String, location| Spanned::new(text, location, location);
         match tree.value {
             TreeValue::Leaf(Json::String(text)) => Ok(Text::Inline(spanned(text, tree.location))),
@@ -48,10 +50,16 @@ impl<'de> Deserialize<'de> for Text {
                 {
                     Ok(Text::File(spanned(path, location)))
                 }
-                _ => Err(serde::de::Error::custom(expected)),
+                _ => Err(EXPECTED_TEXT),
             },
-            TreeValue::Leaf(_) | TreeValue::List(_) => Err(serde::de::Error::custom(expected)),
+            TreeValue::Leaf(_) | TreeValue::List(_) => Err(EXPECTED_TEXT),
         }
+    }
+}
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Tree::deserialize(deserializer)?.try_into().map_err(serde::de::Error::custom)
     }
 }
 
