@@ -1,5 +1,10 @@
 //! Words and small tools that know nothing of the product.
 
+pub mod chain;
+pub mod clock;
 pub mod diagnostic;
+pub mod nearest;
+pub mod quantity;
+pub mod secret;
 pub mod template;
 pub mod yaml;
