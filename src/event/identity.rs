@@ -42,6 +42,7 @@ pub struct Origin {
     /// Offset.
     pub offset: i64,
     /// The record's timestamp, milliseconds since the epoch.
+    #[serde(serialize_with = "super::time::rfc3339")]
     pub timestamp: i64,
 }
 

@@ -12,6 +12,7 @@ use serde_json::Value as Json;
 use super::consume::Consumed;
 use super::decode::Decoded;
 use super::refusal::Refusal;
+use crate::base::clock;
 use crate::base::template::Shape;
 use crate::event::ids::EventId;
 use crate::stream::{Headers, header};
@@ -181,7 +182,7 @@ fn bytes_as_text(bytes: &[u8]) -> Value {
     }
 }
 
-/// Milliseconds since the epoch as text.
+/// Milliseconds since the epoch as text; the number itself where a date can't say it.
 pub fn rfc3339(millis: i64) -> String {
-    jiff::Timestamp::from_millisecond(millis).map_or_else(|_| millis.to_string(), |t| t.to_string())
+    clock::rfc3339(millis).unwrap_or_else(|| millis.to_string())
 }
