@@ -16,7 +16,7 @@ use crate::pipeline::plan::Tombstones;
 use crate::stream::{Headers, header};
 
 /// Between two questions to a registry that is down.
-const REGISTRY_PAUSE: Duration = Duration::from_secs(1);
+pub const REGISTRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// What decoding needs.
 pub struct Decoder {

@@ -5,18 +5,23 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::time::sleep;
 
 use super::consume::Consumed;
 use super::dead_letter;
+use super::decode::REGISTRY_PAUSE;
 use super::headers::Stamp;
 use super::identity::Who;
+use super::outage::Outages;
 use super::refusal::{Disposition, Refusal};
 use super::report::{self, Subject};
 use super::run::{BuiltPlan, Completed};
 use crate::base::clock::Clock;
-use crate::codec::{Codec, CodecError, CodecErrorKind};
+use crate::codec::{Codec, CodecErrorKind};
+use crate::event::cost::CostEvent;
 use crate::event::identity::Origin;
 use crate::event::ids::{EventId, ResultId};
+use crate::event::result::ResultEvent;
 use crate::stage::{Effect, Publish};
 use crate::stream::{Epoch, Output, TopicPartition};
 
@@ -32,6 +37,8 @@ pub struct Emitter {
     pub catalogue: Option<Arc<str>>,
     /// Wall time.
     pub clock: Arc<dyn Clock>,
+    /// Where a registry that is down is named.
+    pub outages: Outages,
 }
 
 /// How an event ended, for counters.
@@ -68,8 +75,10 @@ pub struct Emitted {
     pub epoch: Epoch,
     /// Its record's offset.
     pub offset: i64,
-    /// The record, in case an output proves unwritable.
+    /// The record.
     pub consumed: Arc<Consumed>,
+    /// The run, if there was one: in case an output proves unwritable.
+    pub completed: Option<Arc<Completed>>,
     /// What to write.
     pub outputs: Vec<Output>,
     /// How it ended.
@@ -92,6 +101,7 @@ impl Emitted {
             epoch: consumed.epoch,
             offset: consumed.record.offset,
             consumed: Arc::clone(consumed),
+            completed: None,
             bytes: outputs.iter().map(Output::size).sum(),
             outputs,
             outcome,
@@ -168,13 +178,13 @@ pub async fn emit(emitter: &Emitter, completed: &Completed) -> Result<Emitted, R
                 let scope = completed.scope.clone().into_value();
                 let value =
                     shape.render(&scope).map_err(|e| expression("sink.value", e.message))?;
-                let bytes = encode(emitter, &sink.topic, async |codec| codec.encode(&value).await);
+                let bytes = encode(emitter, &sink.topic, What::Value(&value));
                 outputs.push(own(emitter, &known, &sink.topic, bytes.await?, now));
             }
             (verdict, _) => {
                 let failures = sink.failures.as_ref().filter(|_| verdict.is_err());
                 let topic = failures.unwrap_or(&sink.topic);
-                let bytes = encode(emitter, topic, async |c| c.encode_result(&result).await);
+                let bytes = encode(emitter, topic, What::Result(&result));
                 outputs.push(own(emitter, &known, topic, bytes.await?, now));
             }
         }
@@ -218,7 +228,7 @@ pub async fn refuse(
             None => Subject::Refused(&refusal),
         };
         let result = report::result(emitter, known, subject);
-        match encode(emitter, topic, async |codec| codec.encode_result(&result).await).await {
+        match encode(emitter, topic, What::Result(&result)).await {
             Ok(bytes) => outputs.push(own(emitter, known, topic, bytes, now)),
             Err(error) => tracing::error!(%error, %topic, "a failed result can't be encoded"),
         }
@@ -249,7 +259,7 @@ async fn costs(
     let mut outputs = Vec::with_capacity(completed.attempts.len());
     for attempt in &completed.attempts {
         let cost = report::cost(emitter, known, completed, attempt);
-        let bytes = encode(emitter, topic, async |codec| codec.encode_cost(&cost).await).await?;
+        let bytes = encode(emitter, topic, What::Cost(&cost)).await?;
         let stamp = known.stamp(&emitter.plan);
         outputs.push(Output {
             topic: Arc::clone(topic),
@@ -284,10 +294,7 @@ async fn published(
 ) -> Result<Output, Refusal> {
     let value = match publish.value.is_null() {
         true => None,
-        false => Some(
-            encode(emitter, &publish.topic, async |codec| codec.encode(&publish.value).await)
-                .await?,
-        ),
+        false => Some(encode(emitter, &publish.topic, What::Value(&publish.value)).await?),
     };
     let id = result_id(&emitter.plan, known.id, &publish.stage, publish.item.unwrap_or(0));
     let mut headers =
@@ -311,20 +318,32 @@ pub fn result_id(plan: &BuiltPlan, event: EventId, output: &str, index: u32) -> 
     ResultId::new(event, &plan.group, &plan.name, output, index)
 }
 
+/// What is to be encoded.
+enum What<'a> {
+    Value(&'a serde_json::Value),
+    Result(&'a ResultEvent),
+    Cost(&'a CostEvent),
+}
+
 /// Encodes with the codec of a topic; a registry that is down is waited for.
-async fn encode(
-    emitter: &Emitter,
-    topic: &Arc<str>,
-    with: impl AsyncFn(&Arc<dyn Codec>) -> Result<Bytes, CodecError>,
-) -> Result<Bytes, Refusal> {
+async fn encode(emitter: &Emitter, topic: &Arc<str>, what: What<'_>) -> Result<Bytes, Refusal> {
     let Some(codec) = emitter.codecs.get(topic) else {
         return Err(Refusal::Unwritable(format!("topic `{topic}` is not one the plan writes")));
     };
     loop {
-        match with(codec).await {
+        let encoded = match what {
+            What::Value(value) => codec.encode(value).await,
+            What::Result(result) => codec.encode_result(result).await,
+            What::Cost(cost) => codec.encode_cost(cost).await,
+        };
+        match encoded {
             Ok(bytes) => return Ok(bytes),
             Err(error) if error.kind == CodecErrorKind::Unavailable => {
-                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+                let (_outage, first) = emitter.outages.enter(&"schema registry".into());
+                if first {
+                    tracing::warn!(%error, "schema registry is down, intake pauses");
+                }
+                sleep(REGISTRY_PAUSE).await;
             }
             Err(error) => {
                 let message = format!("topic `{topic}`: {}", error.message);

@@ -42,6 +42,7 @@ pub struct Runner {
 }
 
 /// An event whose stages have ended.
+#[derive(Debug)]
 pub struct Completed {
     /// The event.
     pub enriched: Enriched,
