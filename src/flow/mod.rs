@@ -40,6 +40,7 @@ pub mod identity;
 pub mod lanes;
 pub mod member;
 pub mod meter;
+pub mod observe;
 pub mod outage;
 pub mod outbox;
 pub mod partition;
