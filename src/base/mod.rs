@@ -7,4 +7,5 @@ pub mod nearest;
 pub mod quantity;
 pub mod secret;
 pub mod template;
+pub mod template_names;
 pub mod yaml;
