@@ -7,13 +7,15 @@ use std::sync::{Arc, LazyLock};
 
 use minijinja::{Environment, ErrorKind, Expression as Compiled, UndefinedBehavior, Value};
 
+use super::template_names::bounded;
+
 /// Instructions one render may take.
 const FUEL: u64 = 200_000;
 /// Bytes one render may give.
 const MAX_OUTPUT: usize = 4 << 20;
 
 /// The language's constant definition: no state, never changed.
-static LANGUAGE: LazyLock<Environment<'static>> = LazyLock::new(|| {
+pub(super) static LANGUAGE: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut env = Environment::new();
     env.set_undefined_behavior(UndefinedBehavior::Strict);
     env.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
@@ -83,6 +85,7 @@ impl Template {
         if !source.contains("{{") && !source.contains("{%") && !source.contains("{#") {
             return Ok(Template { source: source.into(), env: None });
         }
+        bounded(source, false)?;
         let mut env = LANGUAGE.clone();
         env.add_template_owned("template", source.to_owned())?;
         Ok(Template { source: source.into(), env: Some(Arc::new(env)) })
@@ -122,6 +125,7 @@ pub struct Expression {
 impl Expression {
     /// Compiles an expression.
     pub fn compile(source: &str) -> Result<Self, TemplateError> {
+        bounded(source, true)?;
         let compiled = LANGUAGE.compile_expression_owned(source.to_owned())?;
         Ok(Expression { source: source.into(), compiled: Arc::new(compiled) })
     }

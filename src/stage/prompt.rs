@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use serde::de::{Deserialize, Deserializer, Error};
+use serde::de::{Deserialize, Deserializer};
 
 use crate::base::template::{Template, TemplateError};
-use crate::base::yaml::{Spanned, Text, Tree, TreeValue, place};
+use crate::base::yaml::{Spanned, Text, Tree, TreeValue, place, refuse};
 use crate::model::{Message, Role};
 
 use super::desk::Desk;
@@ -28,7 +28,7 @@ impl<'de> Deserialize<'de> for Prompt {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let tree = Tree::deserialize(deserializer)?;
         let TreeValue::List(items) = tree.value else {
-            return Text::try_from(tree).map(Prompt::Text).map_err(|_| D::Error::custom(EXPECTED));
+            return Text::try_from(tree).map(Prompt::Text).map_err(|_| wrong());
         };
         let turn = |item: Tree| match item.value {
             TreeValue::Map(entries) => match <[_; 1]>::try_from(entries) {
@@ -38,8 +38,12 @@ impl<'de> Deserialize<'de> for Prompt {
             TreeValue::Leaf(_) | TreeValue::List(_) => None,
         };
         let turns: Option<Vec<_>> = items.into_iter().map(turn).collect();
-        turns.map(Prompt::Turns).ok_or_else(|| D::Error::custom(EXPECTED))
+        turns.map(Prompt::Turns).ok_or_else(wrong)
     }
+}
+
+fn wrong<E: serde::de::Error>() -> E {
+    refuse("wrong-type", EXPECTED.to_owned(), None)
 }
 
 impl Prompt {
