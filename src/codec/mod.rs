@@ -23,7 +23,7 @@ pub mod registry;
 pub mod text;
 pub mod topics;
 
-pub use topics::{Codecs, Format};
+pub use topics::{Codecs, Content, Format};
 
 /// Bytes of one value; a longer one is refused before it is looked into.
 pub const MAX_BYTES: usize = 4 << 20;

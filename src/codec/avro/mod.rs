@@ -83,12 +83,17 @@ fn split(value: &[u8]) -> Result<(u32, &[u8]), CodecError> {
         [0, a, b, c, d, datum @ ..] => Ok((u32::from_be_bytes([*a, *b, *c, *d]), datum)),
         [0, ..] => Err(CodecError::permanent(
             "short-value",
-            format!("the value has {} bytes, fewer than the {HEAD} before every datum", value.len()),
+            format!(
+                "the value has {} bytes, fewer than the {HEAD} before every datum",
+                value.len()
+            ),
         )),
         [] => Err(CodecError::permanent("short-value", "the value is empty")),
         [first, ..] => Err(CodecError::permanent(
             "magic-byte",
-            format!("the value begins with byte {first}, expected 0 as every Avro value with a schema id does"),
+            format!(
+                "the value begins with byte {first}, expected 0 as every Avro value with a schema id does"
+            ),
         )),
     }
 }

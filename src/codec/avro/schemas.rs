@@ -116,7 +116,12 @@ where
     T: Clone,
 {
     let open = |questions: &Questions<K, T>| {
-        questions.lock().unwrap_or_else(PoisonError::into_inner).entry(key.clone()).or_insert_with(|| ask().shared()).clone()
+        questions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(key.clone())
+            .or_insert_with(|| ask().shared())
+            .clone()
     };
     let question = open(questions);
     let answer = question.clone().await;

@@ -66,7 +66,8 @@ impl Misfit {
             }
             path.push_str(step);
         }
-        let place = if path.is_empty() { "the value".to_owned() } else { format!("field `{path}`") };
+        let place =
+            if path.is_empty() { "the value".to_owned() } else { format!("field `{path}`") };
         CodecError::permanent(
             self.code,
             format!("{place} does not fit the schema: {}", self.message),
@@ -272,8 +273,7 @@ impl Writer<'_> {
     /// The first branch that takes the value. An optional value has one branch to speak of: its error is the error.
     fn union(&mut self, branches: &[Node], value: &Value, depth: usize) -> Result<(), Misfit> {
         let layout = self.layout;
-        let fits =
-            |node: Node| matches!(layout.nodes[node], Type::Null) == value.is_null();
+        let fits = |node: Node| matches!(layout.nodes[node], Type::Null) == value.is_null();
         let mut candidates = (0..branches.len()).filter(|index| fits(branches[*index])).peekable();
         let start = self.out.len();
         let mut last = None;
@@ -308,12 +308,7 @@ impl Writer<'_> {
         }
     }
 
-    fn decimal(
-        &mut self,
-        value: &Value,
-        scale: usize,
-        fixed: Option<usize>,
-    ) -> Result<(), Misfit> {
+    fn decimal(&mut self, value: &Value, scale: usize, fixed: Option<usize>) -> Result<(), Misfit> {
         let bytes = match self.form {
             Form::Schema => self.bytes(value)?,
             Form::Ours => {
@@ -413,11 +408,7 @@ fn decimal_text(value: &Value) -> Result<std::borrow::Cow<'_, str>, Misfit> {
     }
 }
 
-fn parsed<T>(
-    value: &Value,
-    what: &str,
-    parse: impl Fn(&str) -> Option<T>,
-) -> Result<T, Misfit> {
+fn parsed<T>(value: &Value, what: &str, parse: impl Fn(&str) -> Option<T>) -> Result<T, Misfit> {
     value.as_str().and_then(parse).ok_or_else(|| Misfit::expected(what, value))
 }
 

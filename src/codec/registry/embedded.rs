@@ -37,7 +37,10 @@ impl Embedded {
     /// Opens the file, and makes it when it is not there.
     pub fn open(path: &Path) -> Result<Self, CodecError> {
         let what = |error: rusqlite::Error| {
-            CodecError::unavailable(format!("can't open the registry `{}`: {error}", path.display()))
+            CodecError::unavailable(format!(
+                "can't open the registry `{}`: {error}",
+                path.display()
+            ))
         };
         Self::over(Connection::open(path).map_err(what)?).map_err(what)
     }
@@ -154,8 +157,9 @@ fn register(connection: &mut Connection, subject: &str, schema: &str) -> Result<
     let number = newest.map_or(0, |newest| newest.number) + 1;
     let id = (|| {
         transaction.execute("INSERT OR IGNORE INTO schemas (text) VALUES (?1)", [&text])?;
-        let id: u32 = transaction
-            .query_row("SELECT id FROM schemas WHERE text = ?1", [&text], |row| row.get(0))?;
+        let id: u32 =
+            transaction
+                .query_row("SELECT id FROM schemas WHERE text = ?1", [&text], |row| row.get(0))?;
         transaction.execute(
             "INSERT INTO subjects (subject, version, schema) VALUES (?1, ?2, ?3)",
             params![subject, number, id],
@@ -179,9 +183,7 @@ fn find(
              WHERE subject = ?1 AND version = coalesce(?2, version) AND text = coalesce(?3, text)
              ORDER BY version DESC LIMIT 1",
             params![subject, number, text],
-            |row| {
-                Ok(Version { number: row.get(0)?, id: row.get(1)?, schema: plain(row.get(2)?) })
-            },
+            |row| Ok(Version { number: row.get(0)?, id: row.get(1)?, schema: plain(row.get(2)?) }),
         )
         .optional()
 }
@@ -189,7 +191,8 @@ fn find(
 /// Whether readers of `new` can read whatever was written with `old`.
 fn compatible(old: &str, new: &str) -> Result<Verdict, CodecError> {
     let parse = |text| {
-        Avro::parse_str(text).map_err(|error| CodecError::permanent("unusable-schema", error.to_string()))
+        Avro::parse_str(text)
+            .map_err(|error| CodecError::permanent("unusable-schema", error.to_string()))
     };
     Ok(match SchemaCompatibility::can_read(&parse(old)?, &parse(new)?) {
         Ok(Compatibility::Full) => Verdict::Compatible,
@@ -213,9 +216,9 @@ pub(super) fn incompatible(subject: &str, why: &str) -> CodecError {
 
 /// One text for schemas that differ in blanks only.
 fn normal(text: &str) -> Result<String, CodecError> {
-    serde_json::from_str::<serde_json::Value>(text)
-        .map(|value| value.to_string())
-        .map_err(|error| CodecError::permanent("unusable-schema", format!("it is no JSON: {error}")))
+    serde_json::from_str::<serde_json::Value>(text).map(|value| value.to_string()).map_err(
+        |error| CodecError::permanent("unusable-schema", format!("it is no JSON: {error}")),
+    )
 }
 
 fn plain(text: String) -> Schema {

@@ -99,10 +99,9 @@ impl Http {
             })?;
             client = client.identity(identity);
         }
-        let settings = builder
-            .set_timeout(TIMEOUT)
-            .build_with(client)
-            .map_err(|error| unfit(format!("the registry's settings do not fit: {}", error.error)))?;
+        let settings = builder.set_timeout(TIMEOUT).build_with(client).map_err(|error| {
+            unfit(format!("the registry's settings do not fit: {}", error.error))
+        })?;
         Ok(Http { settings })
     }
 
