@@ -3,11 +3,6 @@
 use jiff::Timestamp;
 use serde::ser::{Error, Serializer};
 
-/// The text of a time, such as `2026-11-22T19:07:51.5Z`; none outside the years −9999 to 9999.
-pub fn text(millis: i64) -> Option<String> {
-    Timestamp::from_millisecond(millis).ok().map(|time| time.to_string())
-}
-
 /// Writes a time as its text: for `#[serde(serialize_with)]`.
 pub fn rfc3339<S: Serializer>(millis: &i64, serializer: S) -> Result<S::Ok, S::Error> {
     match Timestamp::from_millisecond(*millis) {
