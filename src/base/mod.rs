@@ -2,5 +2,6 @@
 
 pub mod clock;
 pub mod diagnostic;
+pub mod retry;
 pub mod template;
 pub mod yaml;
