@@ -54,9 +54,9 @@ fn refused<T>(raw: &Raw<'_>, kind: ModelErrorKind, what: &str, words: &Words) ->
     if (300..400).contains(&raw.status) {
         message.push_str(", a redirect, which is not followed; check `base_url`");
     }
-    let ms = raw.headers.get("retry-after-ms").and_then(|ms| ms.trim().parse().ok());
+    let ms = raw.headers.get("retry-after-ms").and_then(|ms| ms.trim().parse::<u32>().ok());
     let asked = match ms {
-        Some(ms) => retry_after(&format!("{}", f64::from(u32::min(ms, u32::MAX)) / 1000.0), raw.now),
+        Some(ms) => retry_after(&format!("{}", f64::from(ms) / 1000.0), raw.now),
         None => raw.headers.get("retry-after").and_then(|text| retry_after(text, raw.now)),
     };
     let retry_after = asked.filter(|_| kind.is_retriable());
