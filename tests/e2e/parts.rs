@@ -27,7 +27,7 @@ pub fn stories() -> Vec<Story> {
         },
         Story {
             name: "a_broker_killed_and_restarted_keeps_what_was_committed",
-            needs: &[Need::Kafka],
+            needs: &[Need::OwnKafka],
             run: |world| restarted_broker(world).boxed_local(),
         },
         Story {
@@ -42,7 +42,7 @@ pub fn stories() -> Vec<Story> {
         },
         Story {
             name: "qdrant_fuses_words_and_vectors_and_keeps_them_over_a_kill",
-            needs: &[Need::Qdrant],
+            needs: &[Need::OwnQdrant],
             run: |world| hybrid_query(world).boxed_local(),
         },
     ]

@@ -81,7 +81,7 @@ impl World {
         self.services.python()
     }
 
-    /// A broker that only this story uses. The story still says that it needs Kafka.
+    /// A broker that only this story uses. It needs `OwnKafka`.
     pub fn own_kafka(&self) -> Kafka {
         Kafka::start(&self.services.dir("own-kafka")).unwrap_or_else(|missing| panic!("{missing}"))
     }

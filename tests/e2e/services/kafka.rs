@@ -36,9 +36,14 @@ pub struct Kafka {
 }
 
 impl Kafka {
+    /// The jars, obtained when not there.
+    pub fn obtain() -> Result<PathBuf, Missing> {
+        PART.obtain().map_err(Missing::Part)
+    }
+
     /// A fresh broker with its data in `dir`.
     pub fn start(dir: &Path) -> Result<Kafka, Missing> {
-        let jars = PART.obtain().map_err(Missing::Part)?;
+        let jars = Self::obtain()?;
         fresh(|| {
             let server = Server::new("broker", dir);
             let kafka = Kafka { jars: jars.clone(), dir: dir.to_owned(), server };

@@ -36,6 +36,12 @@ pub enum Need {
     Qdrant,
     /// Python with `confluent-kafka`.
     Python,
+    /// What [`Kafka::start`] needs, for a story that starts its own.
+    OwnKafka,
+    /// What [`Registry::start`] needs.
+    OwnRegistry,
+    /// What [`Qdrant::start`] needs.
+    OwnQdrant,
 }
 
 /// Why something is not there.
@@ -104,6 +110,9 @@ impl Services {
             }
             Need::Qdrant => state(self.qdrant.get_or_init(|| Qdrant::start(&self.dir("qdrant")))),
             Need::Python => state(self.python.get_or_init(Python::obtain)),
+            Need::OwnKafka => Kafka::obtain().map(drop),
+            Need::OwnRegistry => Registry::obtain().map(drop),
+            Need::OwnQdrant => Qdrant::obtain().map(drop),
         }
     }
 

@@ -24,9 +24,14 @@ pub struct Qdrant {
 }
 
 impl Qdrant {
+    /// The environment, obtained when not there.
+    pub fn obtain() -> Result<PathBuf, Missing> {
+        PART.obtain().map_err(Missing::Part)
+    }
+
     /// A fresh store with its data in `dir`.
     pub fn start(dir: &Path) -> Result<Qdrant, Missing> {
-        let venv = PART.obtain().map_err(Missing::Part)?;
+        let venv = Self::obtain()?;
         let data = dir.join("data");
         fresh(|| {
             let (venv, data) = (venv.clone(), data.clone());

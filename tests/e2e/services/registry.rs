@@ -26,9 +26,14 @@ pub struct Registry {
 }
 
 impl Registry {
+    /// The program, obtained when not there.
+    pub fn obtain() -> Result<PathBuf, Missing> {
+        PART.obtain().map(|dir| dir.join("registry")).map_err(Missing::Part)
+    }
+
     /// A fresh registry; what it says is kept in `dir`.
     pub fn start(dir: &Path) -> Result<Registry, Missing> {
-        let program = PART.obtain().map_err(Missing::Part)?.join("registry");
+        let program = Self::obtain()?;
         fresh(|| {
             let registry =
                 Registry { program: program.clone(), server: Server::new("registry", dir) };
