@@ -1,9 +1,16 @@
 //! What is wrong with a file, as data: code, place, message, mend. All problems of a run are collected and printed
 //! together, sorted by place.
 
+use std::collections::BTreeMap;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
 use serde::Serialize;
+
+/// Characters of a source line that are shown.
+const SHOWN: usize = 160;
+/// Problems that are printed; the rest is counted.
+const PRINTED: usize = 100;
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -15,6 +22,15 @@ pub enum Severity {
     Warning,
 }
 
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        })
+    }
+}
+
 /// A place in a file, counted from 1; 0 where it is not known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Place {
@@ -22,6 +38,19 @@ pub struct Place {
     pub line: u32,
     /// Column, in characters.
     pub column: u32,
+}
+
+impl Place {
+    /// The place of a byte of `text`.
+    pub fn of(text: &str, byte: usize) -> Place {
+        let before = text.get(..byte).unwrap_or(text);
+        let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let count = |n: usize| u32::try_from(n + 1).unwrap_or(u32::MAX);
+        Place {
+            line: count(before.bytes().filter(|b| *b == b'\n').count()),
+            column: count(before.get(start..).unwrap_or("").chars().count()),
+        }
+    }
 }
 
 /// One problem.
@@ -42,3 +71,148 @@ pub struct Diagnostic {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
 }
+
+/// All problems of a run, and the texts they point into.
+#[derive(Clone, Debug, Default)]
+pub struct Diagnostics {
+    items: Vec<Diagnostic>,
+    texts: BTreeMap<Arc<str>, Arc<str>>,
+}
+
+impl Diagnostics {
+    /// None yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Remembers a file's text, so that its lines can be shown.
+    pub fn source(&mut self, file: &Arc<str>, text: &str) {
+        self.texts.insert(Arc::clone(file), text.into());
+    }
+
+    /// Takes one down; the same problem at the same place is taken down once.
+    pub fn push(&mut self, diagnostic: Diagnostic) {
+        if !self.items.contains(&diagnostic) {
+            self.items.push(diagnostic);
+        }
+    }
+
+    /// Takes down an error.
+    pub fn error(
+        &mut self,
+        file: &Arc<str>,
+        place: Place,
+        code: &'static str,
+        message: impl Into<String>,
+        help: Option<String>,
+    ) {
+        let (file, message) = (Arc::clone(file), message.into());
+        self.push(Diagnostic { code, severity: Severity::Error, file, place, message, help });
+    }
+
+    /// Takes down a warning.
+    pub fn warning(
+        &mut self,
+        file: &Arc<str>,
+        place: Place,
+        code: &'static str,
+        message: impl Into<String>,
+        help: Option<String>,
+    ) {
+        let (file, message) = (Arc::clone(file), message.into());
+        self.push(Diagnostic { code, severity: Severity::Warning, file, place, message, help });
+    }
+
+    /// Takes over everything of another run.
+    pub fn merge(&mut self, other: Diagnostics) {
+        self.texts.extend(other.texts);
+        other.items.into_iter().for_each(|item| self.push(item));
+    }
+
+    /// Whether anything stands in the way of running.
+    pub fn has_errors(&self) -> bool {
+        self.items.iter().any(|item| item.severity == Severity::Error)
+    }
+
+    /// Whether there is nothing at all.
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// Numbers of errors and of warnings.
+    pub fn counts(&self) -> (usize, usize) {
+        let errors = self.items.iter().filter(|item| item.severity == Severity::Error).count();
+        (errors, self.items.len() - errors)
+    }
+
+    /// All, sorted by file and place.
+    pub fn sorted(&self) -> Vec<&Diagnostic> {
+        let mut items: Vec<&Diagnostic> = self.items.iter().collect();
+        items.sort_by(|a, b| {
+            (&a.file, a.place, a.severity, a.code, &a.message)
+                .cmp(&(&b.file, b.place, b.severity, b.code, &b.message))
+        });
+        items
+    }
+
+    /// For editors: one JSON value a line.
+    pub fn to_json_lines(&self) -> String {
+        let lines = self.sorted().into_iter().filter_map(|item| serde_json::to_string(item).ok());
+        lines.fold(String::new(), |text, line| text + &line + "\n")
+    }
+
+    fn shown_line(&self, item: &Diagnostic) -> Option<String> {
+        let line = usize::try_from(item.place.line).ok()?.checked_sub(1)?;
+        let line = self.texts.get(&item.file)?.lines().nth(line)?;
+        let clean = |c: char| if c.is_control() { ' ' } else { c };
+        let column = usize::try_from(item.place.column).unwrap_or(0);
+        let skipped = if column > SHOWN { column - SHOWN / 2 } else { 0 };
+        let mut shown: String = line.chars().skip(skipped).take(SHOWN).map(clean).collect();
+        if skipped > 0 {
+            shown.insert(0, '…');
+        }
+        Some(shown.trim_end().to_owned())
+    }
+}
+
+/// For people: place, code, message, the line, the mend.
+impl fmt::Display for Diagnostics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sorted = self.sorted();
+        for item in sorted.iter().take(PRINTED) {
+            let Place { line, column } = item.place;
+            match line {
+                0 => write!(f, "{}: ", printable(&item.file))?,
+                _ => write!(f, "{}:{line}:{column}: ", printable(&item.file))?,
+            }
+            writeln!(f, "{}[{}]: {}", item.severity, item.code, printable(&item.message))?;
+            if let Some(shown) = self.shown_line(item) {
+                writeln!(f, " {line} | {shown}")?;
+            }
+            if let Some(help) = &item.help {
+                writeln!(f, "  help: {}", printable(help))?;
+            }
+        }
+        match sorted.len().saturating_sub(PRINTED) {
+            0 => Ok(()),
+            more => writeln!(f, "… and {more} more"),
+        }
+    }
+}
+
+/// The same text in one line, without control characters: what a file holds must not steer a terminal.
+fn printable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c.is_control() {
+            true => {
+                let _ = write!(out, "{}", c.escape_default());
+            }
+            false => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests;

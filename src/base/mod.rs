@@ -1,5 +1,12 @@
 //! Words and small tools that know nothing of the product.
 
+pub mod chain;
+pub mod clock;
 pub mod diagnostic;
+pub mod nearest;
+pub mod quantity;
+pub mod retry;
+pub mod secret;
 pub mod template;
+pub mod template_names;
 pub mod yaml;

@@ -1,20 +1,96 @@
-//! YAML as authors write it: values that remember where they stand.
+//! YAML as authors write it: values that remember where they stand, and a loader that takes down every problem it can
+//! instead of the first. A text becomes a [`Tree`] within fixed bounds, then the tree becomes the types of the caller.
+//! Unknown keys are always problems, whatever the type says; duplicate keys and tags too.
 
 use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, Deserialize, DeserializeOwned, Deserializer, SeqAccess, Visitor};
 use serde_json::Value as Json;
 
-use super::diagnostic::Place;
+use super::diagnostic::{Diagnostics, Place};
+
+mod access;
+mod decode;
+mod load;
+mod probe;
+mod problem;
+mod traps;
+mod tree;
+
+pub use decode::from_tree;
+pub use load::{load, read};
+pub use probe::words;
+pub use problem::refuse;
+pub use tree::{Tree, TreeValue};
+
+/// Bytes a file may have.
+pub const MAX_BYTES: usize = 1 << 20;
+/// Levels a file may have.
+pub const MAX_DEPTH: usize = 32;
+
+/// Reads a text as `T`. The problems may be warnings beside a value; without a value there is at least one error.
+pub fn parse<T: DeserializeOwned>(file: &Arc<str>, text: &str) -> (Option<T>, Diagnostics) {
+    let (tree, mut found) = load(file, text);
+    let value = tree.and_then(|tree| from_tree(file, &tree, &mut found));
+    (value, found)
+}
 
 /// A value and where it stands in its file.
-pub use serde_saphyr::Spanned;
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Spanned<T> {
+    /// The value.
+    pub value: T,
+    /// Line.
+    line: u32,
+    /// Column.
+    column: u32,
+}
+
+impl<T> Spanned<T> {
+    /// Puts a value at a place.
+    pub fn new(value: T, place: Place) -> Self {
+        Spanned { value, line: place.line, column: place.column }
+    }
+
+    /// Where it stands.
+    pub fn place(&self) -> Place {
+        Place { line: self.line, column: self.column }
+    }
+}
 
 /// The place of a spanned value.
 pub fn place<T>(spanned: &Spanned<T>) -> Place {
-    Place {
-        line: u32::try_from(spanned.referenced.line()).unwrap_or(0),
-        column: u32::try_from(spanned.referenced.column()).unwrap_or(0),
+    spanned.place()
+}
+
+/// By this name our own deserializer recognises [`Spanned`]; any other gives the value at an unknown place.
+const SPANNED: &str = "$spanned";
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Spanned<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Read<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Read<T> {
+            type Value = Spanned<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value")
+            }
+            fn visit_newtype_struct<D: Deserializer<'de>>(
+                self,
+                inner: D,
+            ) -> Result<Spanned<T>, D::Error> {
+                T::deserialize(inner).map(|value| Spanned::new(value, Place::default()))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Spanned<T>, A::Error> {
+                let short = || de::Error::custom("a place has a line and a column");
+                let line = seq.next_element()?.ok_or_else(short)?;
+                let column = seq.next_element()?.ok_or_else(short)?;
+                let value = seq.next_element()?.ok_or_else(short)?;
+                Ok(Spanned { value, line, column })
+            }
+        }
+        deserializer.deserialize_newtype_struct(SPANNED, Read(PhantomData))
     }
 }
 
@@ -31,134 +107,41 @@ impl Text {
     /// Where it is written.
     pub fn place(&self) -> Place {
         let (Text::Inline(spanned) | Text::File(spanned)) = self;
-        place(spanned)
+        spanned.place()
+    }
+}
+
+/// What a [`Text`] looks like, said to an author who wrote something else.
+pub const EXPECTED_TEXT: &str = "expected a text, or `{ file: path }`";
+
+impl TryFrom<Tree> for Text {
+    type Error = &'static str;
+    fn try_from(tree: Tree) -> Result<Self, &'static str> {
+        let place = tree.place();
+        match tree.value {
+            TreeValue::Leaf(Json::String(text)) => Ok(Text::Inline(Spanned::new(text, place))),
+            TreeValue::Map(entries) => match <[_; 1]>::try_from(entries) {
+                Ok([(key, path)]) if key.value == "file" => match (path.place(), path.value) {
+                    (place, TreeValue::Leaf(Json::String(path))) => {
+                        Ok(Text::File(Spanned::new(path, place)))
+                    }
+                    _ => Err(EXPECTED_TEXT),
+                },
+                _ => Err(EXPECTED_TEXT),
+            },
+            TreeValue::Leaf(_) | TreeValue::List(_) => Err(EXPECTED_TEXT),
+        }
     }
 }
 
 impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let tree = Tree::deserialize(deserializer)?;
-        let expected = "expected a text, or `{ file: path }`";
-        let spanned = |text: String, location| Spanned::new(text, location, location);
-        match tree.value {
-            TreeValue::Leaf(Json::String(text)) => Ok(Text::Inline(spanned(text, tree.location))),
-            TreeValue::Map(entries) => match <[_; 1]>::try_from(entries) {
-                Ok([(key, Tree { value: TreeValue::Leaf(Json::String(path)), location })])
-                    if key.value == "file" =>
-                {
-                    Ok(Text::File(spanned(path, location)))
-                }
-                _ => Err(serde::de::Error::custom(expected)),
-            },
-            TreeValue::Leaf(_) | TreeValue::List(_) => Err(serde::de::Error::custom(expected)),
-        }
+        Tree::deserialize(deserializer)?.try_into().map_err(|expected: &str| {
+            let help = "a text that looks like a number or a truth value needs quotes";
+            refuse("wrong-type", expected.into(), Some(help.into()))
+        })
     }
 }
 
-/// Any YAML value, every part with its place.
-#[derive(Clone, Debug)]
-pub struct Tree {
-    /// Where it stands.
-    pub location: serde_saphyr::Location,
-    /// What it is.
-    pub value: TreeValue,
-}
-
-/// See [`Tree`].
-#[derive(Clone, Debug)]
-pub enum TreeValue {
-    /// Null, a truth value, a number or a text.
-    Leaf(Json),
-    /// A list.
-    List(Vec<Tree>),
-    /// A mapping, in the author's order.
-    Map(Vec<(Spanned<String>, Tree)>),
-}
-
-impl Tree {
-    /// Where it stands.
-    pub fn place(&self) -> Place {
-        place(&Spanned::new((), self.location, self.location))
-    }
-
-    /// The value without places.
-    pub fn to_json(&self) -> Json {
-        match &self.value {
-            TreeValue::Leaf(leaf) => leaf.clone(),
-            TreeValue::List(items) => Json::Array(items.iter().map(Tree::to_json).collect()),
-            TreeValue::Map(entries) => Json::Object(
-                entries.iter().map(|(key, tree)| (key.value.clone(), tree.to_json())).collect(),
-            ),
-        }
-    }
-
-    /// Every text leaf with its place, depth first.
-    pub fn texts(&self, visit: &mut dyn FnMut(&str, Place)) {
-        match &self.value {
-            TreeValue::Leaf(Json::String(text)) => visit(text, self.place()),
-            TreeValue::Leaf(_) => {}
-            TreeValue::List(items) => items.iter().for_each(|item| item.texts(visit)),
-            TreeValue::Map(entries) => entries.iter().for_each(|(_, tree)| tree.texts(visit)),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Tree {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let spanned = Spanned::<Raw>::deserialize(deserializer)?;
-        Ok(Tree { location: spanned.referenced, value: spanned.value.0 })
-    }
-}
-
-struct Raw(TreeValue);
-
-impl<'de> Deserialize<'de> for Raw {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(RawVisitor)
-    }
-}
-
-struct RawVisitor;
-
-impl<'de> Visitor<'de> for RawVisitor {
-    type Value = Raw;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
-    }
-    fn visit_unit<E>(self) -> Result<Raw, E> {
-        Ok(Raw(TreeValue::Leaf(Json::Null)))
-    }
-    fn visit_none<E>(self) -> Result<Raw, E> {
-        Ok(Raw(TreeValue::Leaf(Json::Null)))
-    }
-    fn visit_bool<E>(self, value: bool) -> Result<Raw, E> {
-        Ok(Raw(TreeValue::Leaf(value.into())))
-    }
-    fn visit_i64<E>(self, value: i64) -> Result<Raw, E> {
-        Ok(Raw(TreeValue::Leaf(value.into())))
-    }
-    fn visit_u64<E>(self, value: u64) -> Result<Raw, E> {
-        Ok(Raw(TreeValue::Leaf(value.into())))
-    }
-    fn visit_f64<E>(self, value: f64) -> Result<Raw, E> {
-        Ok(Raw(TreeValue::Leaf(value.into())))
-    }
-    fn visit_str<E>(self, value: &str) -> Result<Raw, E> {
-        Ok(Raw(TreeValue::Leaf(value.into())))
-    }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Raw, A::Error> {
-        let mut items = Vec::new();
-        while let Some(item) = seq.next_element()? {
-            items.push(item);
-        }
-        Ok(Raw(TreeValue::List(items)))
-    }
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Raw, A::Error> {
-        let mut entries = Vec::new();
-        while let Some(entry) = map.next_entry()? {
-            entries.push(entry);
-        }
-        Ok(Raw(TreeValue::Map(entries)))
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -21,7 +21,7 @@ pub enum Receive {
     Run,
     /// It is done, or it runs already (R10).
     Skip,
-    /// Rule A: keep the record, pause the partition, offer it again when [`Tracker::has_room`].
+    /// Rule A: keep the record, pause the partition, offer it again after the next commit.
     Hold,
 }
 
@@ -173,13 +173,12 @@ impl Tracker {
         (end - self.committed.base).max(0)
     }
 
-    /// Whether the partition should flow again whose record was held: half of rule A is free, so that it is not
-    /// paused again at once.
-    pub fn has_room(&self, held: i64) -> bool {
+    /// Whether a paused partition should flow again: half of rule A is free, so that it is not paused again at once.
+    pub fn has_room(&self) -> bool {
         const REST: usize = Progress::SPARSE_OFFSETS / 2;
-        let span = self.span_with(held);
+        let span = self.span();
         span <= Progress::DENSE_SPAN / 2
-            || (self.open.len() < REST && span <= Progress::SPARSE_SPAN - REST as i64)
+            || (self.open.len() <= REST && span <= Progress::SPARSE_SPAN - REST as i64)
     }
 
     /// The invariants; what is wrong, if anything is.

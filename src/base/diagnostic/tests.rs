@@ -1,0 +1,50 @@
+use super::*;
+
+fn sample() -> Diagnostics {
+    let file: Arc<str> = "triage.yaml".into();
+    let mut found = Diagnostics::new();
+    found.source(&file, "a: 1\n  b: {\u{1b} c: larg }\n");
+    let late = Place { line: 2, column: 10 };
+    found.warning(&file, late, "unused-stage", "nobody reads `b`", None);
+    let first = Place { line: 1, column: 1 };
+    found.error(
+        &file,
+        first,
+        "unknown-key",
+        "`a` is no key here",
+        Some("did you mean `b`?".into()),
+    );
+    found
+}
+
+#[test]
+fn problems_are_printed_by_place_with_their_line_and_mend() {
+    assert_eq!(
+        sample().to_string(),
+        "triage.yaml:1:1: error[unknown-key]: `a` is no key here\n 1 | a: 1\n  help: did you mean `b`?\n\
+         triage.yaml:2:10: warning[unused-stage]: nobody reads `b`\n 2 |   b: {  c: larg }\n"
+    );
+}
+
+#[test]
+fn json_is_one_value_a_line() {
+    let lines = sample().to_json_lines();
+    let first = lines.lines().next().unwrap();
+    assert_eq!(
+        first,
+        r#"{"code":"unknown-key","severity":"error","file":"triage.yaml","line":1,"column":1,"message":"`a` is no key here","help":"did you mean `b`?"}"#
+    );
+    assert_eq!(lines.lines().count(), 2);
+}
+
+#[test]
+fn the_same_problem_is_taken_down_once() {
+    let mut found = sample();
+    found.merge(sample());
+    assert_eq!(found.counts(), (1, 1));
+}
+
+#[test]
+fn a_byte_has_a_line_and_a_column_in_characters() {
+    assert_eq!(Place::of("ä\nöü x", "ä\nöü ".len()), Place { line: 2, column: 4 });
+}
