@@ -1,10 +1,68 @@
-//! The wall clock, for the shells that do I/O; pure parts take time as an argument. Deadlines are `tokio::time::Instant`.
+//! Wall time and randomness, held by whoever does I/O and handed down as values: pure parts have neither.
 
+use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 
-/// Now, milliseconds since the epoch.
+/// Where time and draws come from.
+pub trait Clock: Send + Sync {
+    /// Milliseconds since the epoch, UTC.
+    fn now(&self) -> i64;
+    /// 128 random bits.
+    fn draw(&self) -> u128;
+}
+
+/// The machine's clock and randomness.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads it")]
+    fn now(&self) -> i64 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    }
+
+    fn draw(&self) -> u128 {
+        rand::random()
+    }
+}
+
+/// A clock that tokio's (pausable) time drives, with draws under a seed: for tests and simulation.
+#[derive(Debug)]
+pub struct HeldClock {
+    start: i64,
+    began: tokio::time::Instant,
+    draws: Mutex<StdRng>,
+}
+
+impl HeldClock {
+    /// Starts at `start` milliseconds since the epoch.
+    pub fn new(start: i64, seed: u64) -> Self {
+        HeldClock {
+            start,
+            began: tokio::time::Instant::now(),
+            draws: Mutex::new(StdRng::seed_from_u64(seed)),
+        }
+    }
+}
+
+impl Clock for HeldClock {
+    fn now(&self) -> i64 {
+        let passed = tokio::time::Instant::now().duration_since(self.began).as_millis();
+        self.start.saturating_add(i64::try_from(passed).unwrap_or(i64::MAX))
+    }
+
+    fn draw(&self) -> u128 {
+        let mut draws = self.draws.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        (u128::from(draws.next_u64()) << 64) | u128::from(draws.next_u64())
+    }
+}
+
+/// Now, milliseconds since the epoch: for shells that have no [`Clock`].
 pub fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)

@@ -5,6 +5,7 @@ pub mod clock;
 pub mod diagnostic;
 pub mod nearest;
 pub mod quantity;
+pub mod retry;
 pub mod secret;
 pub mod template;
 pub mod template_names;

@@ -36,6 +36,14 @@ pub struct TemplateError {
     pub line: usize,
     /// One sentence.
     pub message: String,
+    /// Whether the only trouble is a name that is not there.
+    pub undefined: bool,
+}
+
+impl TemplateError {
+    fn new(message: String) -> Self {
+        TemplateError { line: 0, message, undefined: false }
+    }
 }
 
 impl fmt::Display for TemplateError {
@@ -58,7 +66,8 @@ impl From<minijinja::Error> for TemplateError {
             Some(detail) => format!("the template {what}: {detail}"),
             None => format!("the template {what}"),
         };
-        TemplateError { line: error.line().unwrap_or(0), message }
+        let undefined = error.kind() == ErrorKind::UndefinedError;
+        TemplateError { line: error.line().unwrap_or(0), message, undefined }
     }
 }
 
@@ -92,10 +101,9 @@ impl Template {
         let Some(env) = &self.env else { return Ok(self.source.to_string()) };
         let text = env.get_template("template")?.render(scope.clone())?;
         match text.len() > MAX_OUTPUT {
-            true => Err(TemplateError {
-                line: 0,
-                message: format!("the template gives more than {MAX_OUTPUT} bytes"),
-            }),
+            true => {
+                Err(TemplateError::new(format!("the template gives more than {MAX_OUTPUT} bytes")))
+            }
             false => Ok(text),
         }
     }
@@ -137,6 +145,7 @@ impl Expression {
                     "the expression `{}` names something that is not there",
                     self.source
                 ),
+                undefined: true,
             }),
             false => Ok(value),
         }
@@ -222,7 +231,7 @@ pub fn whole_expression(text: &str) -> Option<&str> {
 /// A MiniJinja value as JSON.
 pub fn to_json(value: &Value) -> Result<serde_json::Value, TemplateError> {
     serde_json::to_value(value)
-        .map_err(|e| TemplateError { line: 0, message: format!("the value is not JSON: {e}") })
+        .map_err(|e| TemplateError::new(format!("the value is not JSON: {e}")))
 }
 
 /// A JSON value as a MiniJinja value, once per event: it is cheap to clone.

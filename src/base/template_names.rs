@@ -148,7 +148,7 @@ pub(super) fn bounded(source: &str, in_expression: bool) -> Result<(), TemplateE
             let message = format!(
                 "the template is too large: at most {MAX_TOKENS} words in an expression and {MAX_BLOCKS} blocks"
             );
-            return Err(TemplateError { line: span.start_line.into(), message });
+            return Err(TemplateError { line: span.start_line.into(), message, undefined: false });
         }
     }
     Ok(())

@@ -11,19 +11,30 @@
 //! literals. `body` is any YAML value with templates, sent as JSON; a text with a `content-type` of its own is sent as
 //! it is. Redirects are not followed. A call acts at once, whatever becomes of the event: the service gets the stage's
 //! key as `Idempotency-Key`, the same on every attempt.
+//!
+//! Statuses 200 to 399 are values. 408, 425, 429 and 500 to 599 are tried again, any other is a permanent failure. What
+//! the service costs is not known, so its cost event has no amount and is `unpriced`.
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
+use reqwest::Method;
+use reqwest::header::HeaderName;
 use serde::Deserialize;
+use serde_json::{Value, json};
 
+use crate::base::nearest::suggestion;
 use crate::base::template::{Shape, Template};
 use crate::base::yaml::{Spanned, Tree, place};
+use crate::model;
 
 use super::desk::{Desk, optional};
 use super::fields::{Fields, Templates};
-use super::{BuildError, Facts, Kind, Seat, Stage, StageKind, Wiring};
+use super::http::{Http, Outgoing, Target};
+use super::{BuildError, Facts, Kind, Reply, Seat, Stage, StageError, StageKind, Wiring};
 
-const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
+const METHODS: [Method; 6] =
+    [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
 /// Headers that the engine or the connection sets.
 const OURS: [&str; 8] = [
     "host",
@@ -57,30 +68,44 @@ impl super::Params for Params {
     }
 
     fn check(&self, desk: &mut dyn Desk) -> Option<StageKind> {
-        let url = desk.url(&self.url);
+        let target = desk.url(&self.url).and_then(|url| self.check_target(url, desk));
         let method = self.check_method(desk);
         let named = self.headers.0.iter().filter(|(name, _)| !check_header(name, desk)).count();
         let headers = self.headers.check(desk).filter(|_| named == 0);
         let body = optional(self.body.as_ref().map(|body| desk.shape(body)));
-        Some(Arc::new(Call { url: url?, method: method?, headers: headers?, body: body? }))
+        Some(Arc::new(Call { target: target?, method: method?, headers: headers?, body: body? }))
     }
 }
 
 impl Params {
-    fn check_method(&self, desk: &mut dyn Desk) -> Option<&'static str> {
-        let Some(written) = &self.method else { return Some("POST") };
-        let known = METHODS.into_iter().find(|known| written.value.eq_ignore_ascii_case(known));
-        let bodiless = matches!(known, Some("GET" | "HEAD")) && self.body.is_some();
-        if known.is_none() {
+    fn check_target(&self, url: Template, desk: &mut dyn Desk) -> Option<Target> {
+        let target = Target::new(url);
+        if target.is_none() {
+            let message = "the scheme, host and port of `url` can't be read".to_owned();
+            let help = "write them out, such as `http://crm:8080/customers/{{ event.id }}`";
+            desk.error(place(&self.url), "invalid-url", message, Some(help.to_owned()));
+        }
+        target
+    }
+
+    fn check_method(&self, desk: &mut dyn Desk) -> Option<Method> {
+        let Some(written) = &self.method else { return Some(Method::POST) };
+        let known =
+            METHODS.into_iter().find(|known| written.value.eq_ignore_ascii_case(known.as_str()));
+        let Some(method) = known else {
             let message = format!("`{}` is not a method of `call`", written.value);
-            let help = format!("methods are `{}`", METHODS.join("`, `"));
-            desk.error(place(written), "unknown-method", message, Some(help));
-        } else if bodiless {
-            let message = format!("a {} has no body", written.value);
+            let help =
+                suggestion(&written.value, "methods are", METHODS.iter().map(Method::as_str));
+            desk.error(place(written), "unknown-method", message, help);
+            return None;
+        };
+        if self.body.is_some() && matches!(method, Method::GET | Method::HEAD) {
+            let message = format!("a {method} has no body");
             let help = "use `method: POST`, or leave `body` out".to_owned();
             desk.error(place(written), "body-not-allowed", message, Some(help));
+            return None;
         }
-        known.filter(|_| !bodiless)
+        Some(method)
     }
 }
 
@@ -91,7 +116,7 @@ fn check_header(name: &Spanned<String>, desk: &mut dyn Desk) -> bool {
         desk.error(place(name), "reserved-header", message, None);
         return false;
     }
-    if reqwest::header::HeaderName::from_bytes(name.value.as_bytes()).is_err() {
+    if HeaderName::from_bytes(name.value.as_bytes()).is_err() {
         let message = format!("`{}` is not a header name", name.value);
         desk.error(place(name), "invalid-header", message, None);
         return false;
@@ -101,8 +126,8 @@ fn check_header(name: &Spanned<String>, desk: &mut dyn Desk) -> bool {
 
 #[derive(Clone, Debug)]
 struct Call {
-    url: Template,
-    method: &'static str,
+    target: Target,
+    method: Method,
     headers: Templates,
     body: Option<Shape>,
 }
@@ -113,8 +138,8 @@ impl Kind for Call {
             effect: true,
             service: true,
             settings: vec![
-                ("url", self.url.source().to_owned()),
-                ("method", self.method.to_owned()),
+                ("url", self.target.source().to_owned()),
+                ("method", self.method.to_string()),
             ],
             ..Facts::default()
         }
@@ -124,7 +149,47 @@ impl Kind for Call {
         None
     }
 
-    fn build(&self, _seat: &Seat, _wiring: &Wiring) -> Result<Box<dyn Stage>, BuildError> {
-        Err(BuildError("no HTTP client is connected".to_owned()))
+    fn build(&self, _seat: &Seat, wiring: &Wiring) -> Result<Box<dyn Stage>, BuildError> {
+        Ok(Box::new(Built { kind: self.clone(), http: wiring.http.clone() }))
+    }
+}
+
+struct Built {
+    kind: Call,
+    http: Http,
+}
+
+#[async_trait]
+impl Stage for Built {
+    async fn run(&self, scope: &minijinja::Value, call: &model::Call) -> Result<Reply, StageError> {
+        let kind = &self.kind;
+        let mut headers = kind.headers.render(scope)?;
+        let body = match &kind.body {
+            Some(shape) => Some(encode(shape.render(scope)?, &mut headers)),
+            None => None,
+        };
+        let outgoing = Outgoing {
+            url: kind.target.render(scope)?,
+            method: kind.method.clone(),
+            headers,
+            body,
+        };
+        let answer = self.http.send(outgoing, &kind.target, call).await?;
+        Ok(Reply {
+            value: json!({ "status": answer.status, "body": answer.body }),
+            ..Reply::default()
+        })
+    }
+}
+
+/// JSON, unless the author gives a text a type of its own.
+fn encode(body: Value, headers: &mut Vec<(String, String)>) -> Vec<u8> {
+    let typed = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+    if !typed {
+        headers.push(("content-type".to_owned(), "application/json".to_owned()));
+    }
+    match body {
+        Value::String(text) if typed => text.into_bytes(),
+        body => body.to_string().into_bytes(),
     }
 }

@@ -1,9 +1,9 @@
 //! Names with texts, in the author's order: headers.
 
-use serde::de::{Deserialize, Deserializer, Error};
+use serde::de::{Deserialize, Deserializer};
 
 use crate::base::template::{Template, TemplateError};
-use crate::base::yaml::{Spanned, Text, Tree, TreeValue};
+use crate::base::yaml::{Spanned, Text, Tree, TreeValue, refuse};
 
 use super::desk::Desk;
 
@@ -14,11 +14,14 @@ pub struct Fields(pub Vec<(Spanned<String>, Text)>);
 impl<'de> Deserialize<'de> for Fields {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let TreeValue::Map(entries) = Tree::deserialize(deserializer)?.value else {
-            return Err(D::Error::custom("expected names with texts, such as `{ name: text }`"));
+            let expected = "expected names with texts, such as `{ name: text }`";
+            return Err(refuse("wrong-type", expected.to_owned(), None));
         };
         let field = |(name, tree): (Spanned<String>, Tree)| match Text::try_from(tree) {
             Ok(text) => Ok((name, text)),
-            Err(expected) => Err(D::Error::custom(format!("`{}`: {expected}", name.value))),
+            Err(expected) => {
+                Err(refuse("wrong-type", format!("`{}`: {expected}", name.value), None))
+            }
         };
         entries.into_iter().map(field).collect::<Result<_, _>>().map(Fields)
     }

@@ -23,6 +23,7 @@ use desk::Desk;
 
 pub mod desk;
 pub mod fields;
+pub mod http;
 pub mod prompt;
 mod read;
 
@@ -149,7 +150,7 @@ pub struct Wiring {
     /// Collections.
     pub collections: Arc<Collections>,
     /// Where `call` goes out.
-    pub http: reqwest::Client,
+    pub http: http::Http,
 }
 
 impl Wiring {

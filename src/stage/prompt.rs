@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
-use serde::de::{Deserialize, Deserializer, Error};
+use serde::de::{Deserialize, Deserializer};
 
+use crate::base::nearest::suggestion;
 use crate::base::template::{Template, TemplateError};
-use crate::base::yaml::{Spanned, Text, Tree, TreeValue, place};
+use crate::base::yaml::{Spanned, Text, Tree, TreeValue, place, refuse};
 use crate::model::{Message, Role};
 
 use super::desk::Desk;
@@ -28,7 +29,7 @@ impl<'de> Deserialize<'de> for Prompt {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let tree = Tree::deserialize(deserializer)?;
         let TreeValue::List(items) = tree.value else {
-            return Text::try_from(tree).map(Prompt::Text).map_err(|_| D::Error::custom(EXPECTED));
+            return Text::try_from(tree).map(Prompt::Text).map_err(|_| wrong());
         };
         let turn = |item: Tree| match item.value {
             TreeValue::Map(entries) => match <[_; 1]>::try_from(entries) {
@@ -38,8 +39,12 @@ impl<'de> Deserialize<'de> for Prompt {
             TreeValue::Leaf(_) | TreeValue::List(_) => None,
         };
         let turns: Option<Vec<_>> = items.into_iter().map(turn).collect();
-        turns.map(Prompt::Turns).ok_or_else(|| D::Error::custom(EXPECTED))
+        turns.map(Prompt::Turns).ok_or_else(wrong)
     }
+}
+
+fn wrong<E: serde::de::Error>() -> E {
+    refuse("wrong-type", EXPECTED.to_owned(), None)
 }
 
 impl Prompt {
@@ -79,8 +84,8 @@ fn check_turn(turn: &(Spanned<String>, Text), desk: &mut dyn Desk) -> Option<(Ro
         "assistant" => Some(Role::Assistant),
         other => {
             let message = format!("`{other}` is not a role of a prompt");
-            let help = format!("roles are `{}`", ROLES.join("`, `"));
-            desk.error(place(role), "unknown-role", message, Some(help));
+            let help = suggestion(other, "roles are", ROLES);
+            desk.error(place(role), "unknown-role", message, help);
             None
         }
     };
