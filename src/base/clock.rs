@@ -62,6 +62,12 @@ impl Clock for HeldClock {
     }
 }
 
+/// Now, milliseconds since the epoch: for shells that have no [`Clock`].
+pub fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
 /// Milliseconds since the epoch as RFC 3339 in UTC; none outside the years 1 to 9999.
 pub fn rfc3339(ms: i64) -> Option<String> {
     Timestamp::from_millisecond(ms).ok().map(|time| format!("{time:.3}"))

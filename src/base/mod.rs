@@ -8,4 +8,5 @@ pub mod quantity;
 pub mod retry;
 pub mod secret;
 pub mod template;
+pub mod template_names;
 pub mod yaml;

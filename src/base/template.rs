@@ -7,13 +7,15 @@ use std::sync::{Arc, LazyLock};
 
 use minijinja::{Environment, ErrorKind, Expression as Compiled, UndefinedBehavior, Value};
 
+use super::template_names::bounded;
+
 /// Instructions one render may take.
 const FUEL: u64 = 200_000;
 /// Bytes one render may give.
 const MAX_OUTPUT: usize = 4 << 20;
 
 /// The language's constant definition: no state, never changed.
-static LANGUAGE: LazyLock<Environment<'static>> = LazyLock::new(|| {
+pub(super) static LANGUAGE: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut env = Environment::new();
     env.set_undefined_behavior(UndefinedBehavior::Strict);
     env.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
@@ -34,6 +36,14 @@ pub struct TemplateError {
     pub line: usize,
     /// One sentence.
     pub message: String,
+    /// Whether the only trouble is a name that is not there.
+    pub undefined: bool,
+}
+
+impl TemplateError {
+    fn new(message: String) -> Self {
+        TemplateError { line: 0, message, undefined: false }
+    }
 }
 
 impl fmt::Display for TemplateError {
@@ -56,7 +66,8 @@ impl From<minijinja::Error> for TemplateError {
             Some(detail) => format!("the template {what}: {detail}"),
             None => format!("the template {what}"),
         };
-        TemplateError { line: error.line().unwrap_or(0), message }
+        let undefined = error.kind() == ErrorKind::UndefinedError;
+        TemplateError { line: error.line().unwrap_or(0), message, undefined }
     }
 }
 
@@ -74,6 +85,7 @@ impl Template {
         if !source.contains("{{") && !source.contains("{%") && !source.contains("{#") {
             return Ok(Template { source: source.into(), env: None });
         }
+        bounded(source, false)?;
         let mut env = LANGUAGE.clone();
         env.add_template_owned("template", source.to_owned())?;
         Ok(Template { source: source.into(), env: Some(Arc::new(env)) })
@@ -89,10 +101,9 @@ impl Template {
         let Some(env) = &self.env else { return Ok(self.source.to_string()) };
         let text = env.get_template("template")?.render(scope.clone())?;
         match text.len() > MAX_OUTPUT {
-            true => Err(TemplateError {
-                line: 0,
-                message: format!("the template gives more than {MAX_OUTPUT} bytes"),
-            }),
+            true => {
+                Err(TemplateError::new(format!("the template gives more than {MAX_OUTPUT} bytes")))
+            }
             false => Ok(text),
         }
     }
@@ -114,6 +125,7 @@ pub struct Expression {
 impl Expression {
     /// Compiles an expression.
     pub fn compile(source: &str) -> Result<Self, TemplateError> {
+        bounded(source, true)?;
         let compiled = LANGUAGE.compile_expression_owned(source.to_owned())?;
         Ok(Expression { source: source.into(), compiled: Arc::new(compiled) })
     }
@@ -133,6 +145,7 @@ impl Expression {
                     "the expression `{}` names something that is not there",
                     self.source
                 ),
+                undefined: true,
             }),
             false => Ok(value),
         }
@@ -218,7 +231,7 @@ pub fn whole_expression(text: &str) -> Option<&str> {
 /// A MiniJinja value as JSON.
 pub fn to_json(value: &Value) -> Result<serde_json::Value, TemplateError> {
     serde_json::to_value(value)
-        .map_err(|e| TemplateError { line: 0, message: format!("the value is not JSON: {e}") })
+        .map_err(|e| TemplateError::new(format!("the value is not JSON: {e}")))
 }
 
 /// A JSON value as a MiniJinja value, once per event: it is cheap to clone.

@@ -6,7 +6,7 @@
 //!
 //! **What it must not do.** Register a schema, retry, log a payload.
 //!
-//! Conformance: `tests/it/conformance/codec.rs`.
+//! Bounds are [`MAX_BYTES`], [`MAX_DEPTH`] and [`MAX_VALUES`]. Conformance: `tests/it/conformance/codec.rs`.
 
 use std::fmt;
 
@@ -16,6 +16,21 @@ use serde_json::Value;
 
 use crate::event::cost::CostEvent;
 use crate::event::result::ResultEvent;
+
+pub mod avro;
+pub mod json;
+pub mod registry;
+pub mod text;
+pub mod topics;
+
+pub use topics::{Codecs, Content, Format};
+
+/// Bytes of one value; a longer one is refused before it is looked into.
+pub const MAX_BYTES: usize = 4 << 20;
+/// Records, lists and maps inside each other.
+pub const MAX_DEPTH: usize = 64;
+/// Values in one value, leaves and containers: what a short text or a length prefix can make of memory is bounded by it.
+pub const MAX_VALUES: usize = 250_000;
 
 /// How the values of one topic are written.
 #[async_trait]
@@ -50,6 +65,43 @@ pub enum CodecErrorKind {
     Permanent,
     /// The registry does not answer: intake pauses.
     Unavailable,
+}
+
+impl CodecError {
+    /// These bytes, or this value, will never do.
+    pub fn permanent(code: &'static str, message: impl Into<String>) -> Self {
+        CodecError { kind: CodecErrorKind::Permanent, code, message: message.into() }
+    }
+
+    /// The registry does not answer.
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        CodecError {
+            kind: CodecErrorKind::Unavailable,
+            code: "registry-unavailable",
+            message: message.into(),
+        }
+    }
+
+    /// A value of more than [`MAX_BYTES`].
+    fn too_large(bytes: usize) -> Self {
+        CodecError::permanent(
+            "too-large",
+            format!("the value has {bytes} bytes, more than the {MAX_BYTES} that are read"),
+        )
+    }
+
+    /// A value deeper than [`MAX_DEPTH`].
+    fn too_deep() -> Self {
+        CodecError::permanent("too-deep", format!("the value is nested more than {MAX_DEPTH} deep"))
+    }
+
+    /// A value of more than [`MAX_VALUES`] parts.
+    fn too_many() -> Self {
+        CodecError::permanent(
+            "too-many-values",
+            format!("the value has more than {MAX_VALUES} parts"),
+        )
+    }
 }
 
 impl fmt::Display for CodecError {

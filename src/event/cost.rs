@@ -76,6 +76,7 @@ pub struct CostEvent {
     #[serde(flatten)]
     pub identity: Identity,
     /// End of the attempt, milliseconds since the epoch.
+    #[serde(serialize_with = "super::time::rfc3339")]
     pub time: i64,
     /// `charge` or `adjustment`.
     pub kind: &'static str,

@@ -42,6 +42,7 @@ pub struct Origin {
     /// Offset.
     pub offset: i64,
     /// The record's timestamp, milliseconds since the epoch.
+    #[serde(serialize_with = "super::time::rfc3339")]
     pub timestamp: i64,
 }
 
@@ -51,3 +52,33 @@ impl std::fmt::Display for Origin {
         write!(f, "{cluster}/{topic}/{partition}/{offset}/{timestamp}")
     }
 }
+
+/// The inverse of its `Display`; a topic has no slash in it.
+impl std::str::FromStr for Origin {
+    type Err = OriginError;
+    fn from_str(text: &str) -> Result<Self, OriginError> {
+        let parts: Vec<&str> = text.split('/').collect();
+        let [cluster, topic, partition, offset, timestamp] = parts[..] else {
+            return Err(OriginError);
+        };
+        Ok(Origin {
+            cluster: cluster.to_owned(),
+            topic: topic.to_owned(),
+            partition: partition.parse().map_err(|_| OriginError)?,
+            offset: offset.parse().map_err(|_| OriginError)?,
+            timestamp: timestamp.parse().map_err(|_| OriginError)?,
+        })
+    }
+}
+
+/// A text that names no place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OriginError;
+
+impl std::fmt::Display for OriginError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("expected `cluster/topic/partition/offset/timestamp_ms`")
+    }
+}
+
+impl std::error::Error for OriginError {}

@@ -8,4 +8,5 @@ pub mod identity;
 pub mod ids;
 pub mod money;
 pub mod result;
+pub mod time;
 pub mod usage;

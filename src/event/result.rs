@@ -59,6 +59,7 @@ pub struct ResultEvent {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub catalogue: Option<String>,
     /// When it was admitted, milliseconds since the epoch.
+    #[serde(serialize_with = "super::time::rfc3339")]
     pub received_at: i64,
     /// From admission to the end of the last stage, microseconds.
     pub duration_us: i64,
@@ -112,6 +113,7 @@ pub struct StageRun {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub item: Option<i32>,
     /// Start, milliseconds since the epoch.
+    #[serde(serialize_with = "super::time::rfc3339")]
     pub started_at: i64,
     /// Duration, microseconds.
     pub duration_us: i64,

@@ -46,6 +46,8 @@ pub enum Refusal {
         /// Its name.
         stage: String,
     },
+    /// A store will never take what the event wants remembered or forgotten.
+    Memory(String),
     /// The log will never take an output of the event.
     Unwritable(String),
 }
@@ -83,6 +85,7 @@ impl Refusal {
             | Refusal::TooManyHops(_)
             | Refusal::Stage { .. }
             | Refusal::Panic { .. }
+            | Refusal::Memory(_)
             | Refusal::Unwritable(_) => Disposition::Fail,
         }
     }
@@ -100,6 +103,7 @@ impl Refusal {
                 (*class, code.clone(), Some(stage.clone()), *class != "permanent")
             }
             Refusal::Panic { stage } => ("panic", "panic".to_owned(), Some(stage.clone()), false),
+            Refusal::Memory(_) => ("permanent", "memory".to_owned(), None, false),
             Refusal::Unwritable(_) => ("permanent", "unwritable-output".to_owned(), None, false),
         };
         Failure { class: class.to_owned(), code, stage, message: self.to_string(), retryable }
@@ -109,9 +113,9 @@ impl Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Refusal::Undecodable { message, .. } | Refusal::Unwritable(message) => {
-                f.write_str(message)
-            }
+            Refusal::Undecodable { message, .. }
+            | Refusal::Memory(message)
+            | Refusal::Unwritable(message) => f.write_str(message),
             Refusal::Tombstone(_) => f.write_str("the record has no value (a tombstone)"),
             Refusal::FilteredOut => f.write_str("the event does not pass `source.filter`"),
             Refusal::Expression { place, message } => write!(f, "`{place}`: {message}"),

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::base::diagnostic::Place;
 use crate::base::template::{Expression, Shape, Template};
-use crate::base::yaml::{Spanned, Text, Tree};
+use crate::base::yaml::{Spanned, Text, Tree, place};
 
 /// Every method that gives an `Option` has already taken down why it is none, with place and mend.
 pub trait Desk {
@@ -33,4 +33,29 @@ pub trait Desk {
     fn error(&mut self, place: Place, code: &'static str, message: String, help: Option<String>);
     /// Name of the stage being checked.
     fn stage(&self) -> Arc<str>;
+}
+
+/// A number of at least 1, or its default.
+pub fn positive(
+    desk: &mut dyn Desk,
+    name: &str,
+    written: Option<&Spanned<u32>>,
+    default: u32,
+) -> Option<u32> {
+    let Some(written) = written else { return Some(default) };
+    if written.value > 0 {
+        return Some(written.value);
+    }
+    let help = format!("the default is {default}");
+    let message = format!("`{name}` is 0, expected at least 1");
+    desk.error(place(written), "out-of-range", message, Some(help));
+    None
+}
+
+/// Turns what checking a parameter brought, if it was written, inside out: none when it was written and is wrong.
+pub fn optional<T>(checked: Option<Option<T>>) -> Option<Option<T>> {
+    match checked {
+        Some(written) => written.map(Some),
+        None => Some(None),
+    }
 }

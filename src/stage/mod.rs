@@ -5,18 +5,181 @@
 //!
 //! **What it must not do.** Retry, sleep, read a clock or the environment, log, write to a topic or a store.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::context::memory::{Forget, Point};
+use crate::context::memory::shelf::{Collections, ShelfError};
+use crate::context::memory::{Forget, MemoryErrorKind, Point};
 use crate::event::result::PassageScore;
-use crate::model::{Call, OverBudget};
+use crate::model::{Call, Model, OverBudget};
+
+use desk::Desk;
 
 pub mod desk;
+pub mod fields;
+pub mod http;
+pub mod prompt;
+mod read;
+
+pub mod call;
+pub mod embed;
+pub mod extract;
+pub mod forget;
+pub mod generate;
+pub mod map;
+pub mod publish;
+pub mod remember;
+pub mod retrieve;
+
+/// What an author wrote under a stage's kind key; the key is the variant's name.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StageSpec {
+    /// Text from a model.
+    Generate(generate::Params),
+    /// JSON from a model, checked against a schema.
+    Extract(extract::Params),
+    /// A vector from a model.
+    Embed(embed::Params),
+    /// Passages from memory.
+    Retrieve(retrieve::Params),
+    /// A passage into memory.
+    Remember(remember::Params),
+    /// Passages out of memory.
+    Forget(forget::Params),
+    /// An HTTP service.
+    Call(call::Params),
+    /// A value made of other values.
+    Map(map::Params),
+    /// One more output record.
+    Publish(publish::Params),
+}
+
+impl StageSpec {
+    /// The kind keys, in the order of the variants.
+    pub const KINDS: [&str; 9] = [
+        "generate", "extract", "embed", "retrieve", "remember", "forget", "call", "map", "publish",
+    ];
+
+    /// The one place where kinds are told apart; after it only trait objects travel.
+    fn params(&self) -> &dyn Params {
+        match self {
+            StageSpec::Generate(params) => params,
+            StageSpec::Extract(params) => params,
+            StageSpec::Embed(params) => params,
+            StageSpec::Retrieve(params) => params,
+            StageSpec::Remember(params) => params,
+            StageSpec::Forget(params) => params,
+            StageSpec::Call(params) => params,
+            StageSpec::Map(params) => params,
+            StageSpec::Publish(params) => params,
+        }
+    }
+
+    /// The kind key.
+    pub fn verb(&self) -> &'static str {
+        self.params().verb()
+    }
+
+    /// Checks the parameters; none when something was wrong, which the desk has taken down.
+    pub fn check(&self, desk: &mut dyn Desk) -> Option<StageKind> {
+        self.params().check(desk)
+    }
+}
+
+/// Parameters of a kind as written.
+pub trait Params {
+    /// The kind key.
+    fn verb(&self) -> &'static str;
+    /// Checks everything and takes down every problem, not only the first.
+    fn check(&self, desk: &mut dyn Desk) -> Option<StageKind>;
+}
+
+/// A kind whose parameters passed their checks. Cheap to clone.
+pub type StageKind = Arc<dyn Kind>;
+
+/// See [`StageKind`].
+pub trait Kind: Send + Sync + fmt::Debug {
+    /// What the rules of `check` and the text of `describe` need to know.
+    fn facts(&self) -> Facts;
+    /// The same with another model, for `on_error: { model: … }`; none for kinds that ask no model.
+    fn with_model(&self, model: Arc<str>) -> Option<StageKind>;
+    /// Makes the stage that runs. `seat` says which stage of which pipeline it is.
+    fn build(&self, seat: &Seat, wiring: &Wiring) -> Result<Box<dyn Stage>, BuildError>;
+}
+
+/// What is known of a kind before it is built.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Facts {
+    /// Models and routes it asks: their prices matter. A collection's embedder is not among them.
+    pub models: Vec<Arc<str>>,
+    /// Ceiling of an answer in tokens, for kinds that have one.
+    pub max_tokens: Option<u32>,
+    /// The collection it reads or writes; its embedder may be asked too.
+    pub collection: Option<Arc<str>>,
+    /// Topics it writes.
+    pub topics: Vec<Arc<str>>,
+    /// Whether it does something even if nobody uses its value.
+    pub effect: bool,
+    /// Whether it calls a service where it stands: `on_down` applies.
+    pub service: bool,
+    /// Parameters with their defaults, as `describe` prints them.
+    pub settings: Vec<(&'static str, String)>,
+}
+
+/// Which stage of which pipeline a kind is built for.
+#[derive(Clone, Debug)]
+pub struct Seat {
+    /// Pipeline.
+    pub pipeline: Arc<str>,
+    /// Stage.
+    pub stage: Arc<str>,
+}
+
+/// The services that stages call, by name.
+#[derive(Clone)]
+pub struct Wiring {
+    /// Models and routes, embedders among them.
+    pub models: HashMap<Arc<str>, Arc<dyn Model>>,
+    /// Collections.
+    pub collections: Arc<Collections>,
+    /// Where `call` goes out.
+    pub http: http::Http,
+}
+
+impl Wiring {
+    /// A model that `check` has seen in the settings.
+    pub fn model(&self, name: &str) -> Result<Arc<dyn Model>, BuildError> {
+        let model = self.models.get(name).cloned();
+        model.ok_or_else(|| BuildError(format!("model `{name}` is not connected")))
+    }
+
+    /// The handle on memory, once it is known to hold a collection of that name.
+    pub fn collection(&self, name: &str) -> Result<Arc<Collections>, BuildError> {
+        match self.collections.get(name) {
+            Ok(_) => Ok(self.collections.clone()),
+            Err(error) => Err(BuildError(error.to_string())),
+        }
+    }
+}
+
+/// Why a checked kind can't be built: a service it names is not there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BuildError(pub String);
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for BuildError {}
 
 /// A built stage.
 #[async_trait]
@@ -94,6 +257,20 @@ pub struct StageError {
     pub retry_after: Option<Duration>,
 }
 
+impl StageError {
+    /// Another attempt brings the same.
+    pub fn permanent(code: &'static str, message: impl Into<String>) -> Self {
+        let (kind, message) = (StageErrorKind::Permanent, message.into());
+        StageError { kind, code, message, retry_after: None }
+    }
+
+    /// Another attempt may succeed.
+    pub fn transient(code: &'static str, message: impl Into<String>) -> Self {
+        let (kind, message) = (StageErrorKind::Transient, message.into());
+        StageError { kind, code, message, retry_after: None }
+    }
+}
+
 /// The classes of failed attempts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StageErrorKind {
@@ -137,5 +314,21 @@ impl From<crate::base::template::TemplateError> for StageError {
             message: error.message,
             retry_after: None,
         }
+    }
+}
+
+impl From<ShelfError> for StageError {
+    fn from(error: ShelfError) -> Self {
+        let (code, message) = (error.code(), error.to_string());
+        let kind = match error {
+            ShelfError::Embedder(error) => return error.into(),
+            ShelfError::Memory { store, error } => match error.kind {
+                MemoryErrorKind::Unavailable => StageErrorKind::Down(store.into()),
+                MemoryErrorKind::Transient => StageErrorKind::Transient,
+                MemoryErrorKind::Invalid => StageErrorKind::Permanent,
+            },
+            ShelfError::UnknownCollection(_) | ShelfError::Vector(_) => StageErrorKind::Permanent,
+        };
+        StageError { kind, code, message, retry_after: None }
     }
 }

@@ -1,5 +1,12 @@
 //! What a group has finished of a partition: the watermark and the finished offsets above it, small enough for the
-//! metadata of a Kafka offset. (The text form, its proofs and its tests are in `progress/`.)
+//! metadata of a Kafka offset. (The text form is in `progress/text.rs`, its proofs and tests beside it.)
+
+mod text;
+
+#[cfg(test)]
+mod tests;
+
+pub use text::ProgressError;
 
 /// Finished work of one partition. Offsets below `base` are done; of those in `[base, high)` all but `incomplete` are.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -19,6 +26,15 @@ pub struct Progress {
 }
 
 impl Progress {
+    /// Bytes of metadata that a Kafka broker takes by default (`offset.metadata.max.bytes`).
+    pub const MAX_TEXT: usize = 4_096;
+    /// Any pattern within this many offsets fits into [`Progress::MAX_TEXT`], as a bitmap.
+    pub const DENSE_SPAN: i64 = 24_000;
+    /// This many unfinished offsets fit as gaps …
+    pub const SPARSE_OFFSETS: usize = 1_000;
+    /// … if they lie within this many offsets.
+    pub const SPARSE_SPAN: i64 = 32_000_000;
+
     /// Nothing done; the next record to read is `base`.
     pub fn starting_at(base: i64) -> Self {
         Progress { base, high: base, ..Progress::default() }
@@ -28,5 +44,20 @@ impl Progress {
     pub fn is_done(&self, offset: i64) -> bool {
         offset < self.base
             || (offset < self.high && self.incomplete.binary_search(&offset).is_err())
+    }
+
+    /// Admission rule A: whether any state with `unfinished` offsets within `span` has a text of at most
+    /// [`Progress::MAX_TEXT`] bytes. Both are known before work starts, so a map that does not fit never comes to be.
+    pub fn fits(span: i64, unfinished: usize) -> bool {
+        span <= Self::DENSE_SPAN
+            || (unfinished <= Self::SPARSE_OFFSETS && span <= Self::SPARSE_SPAN)
+    }
+
+    /// Whether the fields keep what they promise: ascending unfinished offsets within `[base, high)`.
+    pub fn is_sound(&self) -> bool {
+        self.base <= self.high
+            && self.incomplete.is_sorted_by(|a, b| a < b)
+            && self.incomplete.first().is_none_or(|first| *first >= self.base)
+            && self.incomplete.last().is_none_or(|last| *last < self.high)
     }
 }

@@ -15,6 +15,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 
+pub mod fusion;
+pub mod local;
+mod payload;
+pub mod place;
+pub mod shelf;
+pub mod words;
+
 /// A collection as the settings declare it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Collection {
@@ -28,6 +35,8 @@ pub struct Collection {
     pub ours: bool,
     /// Whether passages belong to tenants.
     pub tenants: bool,
+    /// The language of its texts: which stemmer makes the words of the sparse side.
+    pub language: words::Language,
 }
 
 /// A passage to write.
@@ -80,6 +89,14 @@ pub enum Forget {
     Id(String),
     /// Every passage whose payload fields equal these.
     Where(Map<String, Value>),
+    /// Every passage whose payload fields equal `of`, save those whose fields also equal `current`: what an import
+    /// leaves behind of a source that shrank.
+    Outdated {
+        /// Which passages are meant.
+        of: Map<String, Value>,
+        /// Which of them stay.
+        current: Map<String, Value>,
+    },
 }
 
 /// One store.

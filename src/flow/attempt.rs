@@ -1,0 +1,218 @@
+//! The attempts of one stage (or of one item): tries, waits and gives up, by the class of the error. Stages themselves
+//! never retry.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use minijinja::Value;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::outage::Outages;
+use super::run::EventDeadline;
+use crate::base::clock::Clock;
+use crate::base::retry::{Backoff, CALLS};
+use crate::event::result::PassageScore;
+use crate::model::{Call, Meter, OverBudget, Purse};
+use crate::pipeline::plan::OnDown;
+use crate::stage::{Effect, Reply, Stage, StageError, StageErrorKind};
+
+/// Between two probes of a service that is down.
+const OUTAGE: Backoff = Backoff { base: Duration::from_millis(500), most: Duration::from_secs(15) };
+/// Between two looks at a budget that has no known end.
+const BUDGET_PAUSE: Duration = Duration::from_secs(5);
+
+/// What every attempt of an event shares.
+pub struct Surroundings {
+    /// Wall time and draws.
+    pub clock: Arc<dyn Clock>,
+    /// Where a service that is down is named.
+    pub outages: Outages,
+    /// Whether a day's or total limit pauses (else it fails the event).
+    pub wait_for_budget: bool,
+    /// The event's deadline, moved by waits that are not its fault.
+    pub deadline: EventDeadline,
+    /// Set when the event has failed: no new attempt starts.
+    pub halted: AtomicBool,
+    /// Whose money.
+    pub tenant: Arc<str>,
+    /// To send along.
+    pub traceparent: Option<Arc<str>>,
+    /// Where attempts are written.
+    pub meter: Arc<dyn Meter>,
+    /// Where money is reserved.
+    pub purse: Arc<dyn Purse>,
+}
+
+/// What to try.
+pub struct Trial<'a> {
+    /// The built stage.
+    pub stage: &'a dyn Stage,
+    /// Its names.
+    pub scope: &'a Value,
+    /// Its place in the event.
+    pub key: crate::event::ids::StageKey,
+    /// All attempts and waits, without waits for services that are down.
+    pub timeout: Duration,
+    /// Attempts in all.
+    pub attempts: u32,
+    /// What a service that is down means.
+    pub on_down: &'a OnDown,
+}
+
+/// How a trial ended well.
+#[derive(Debug)]
+pub enum Success {
+    /// The stage answered.
+    Reply(Reply),
+    /// Its service is down and this stands in.
+    StandIn(serde_json::Value),
+}
+
+/// How a trial failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// `transient`, `permanent`, `budget`, `deadline`, `cancelled`, `panic`.
+    pub class: &'static str,
+    /// Word with dashes.
+    pub code: String,
+    /// One sentence.
+    pub message: String,
+}
+
+impl Fault {
+    /// Whether `on_error` may catch it: never a budget, never the end of the event itself.
+    pub fn is_recoverable(&self) -> bool {
+        matches!(self.class, "transient" | "permanent" | "deadline")
+    }
+
+    fn of(error: &StageError, class: &'static str) -> Self {
+        Fault { class, code: error.code.to_owned(), message: error.message.clone() }
+    }
+}
+
+/// What an attempt's failure calls for.
+enum Next {
+    Retry(Duration),
+    AwaitService(Arc<str>),
+    AwaitBudget(OverBudget),
+    StandIn(serde_json::Value),
+    GiveUp(Fault),
+}
+
+/// Tries until it succeeds, or may not be tried any more.
+pub async fn attempt(trial: Trial<'_>, around: &Surroundings) -> Result<Success, Fault> {
+    let mut deadline = (Instant::now() + trial.timeout).min(around.deadline.get());
+    let (mut used, mut probes, mut ordinal) = (0, 0, 0);
+    loop {
+        if around.halted.load(Ordering::Relaxed) {
+            return Err(cancelled());
+        }
+        ordinal += 1;
+        let call = Call {
+            key: trial.key.clone(),
+            attempt: ordinal,
+            deadline,
+            tenant: Arc::clone(&around.tenant),
+            traceparent: around.traceparent.clone(),
+            meter: Arc::clone(&around.meter),
+            purse: Arc::clone(&around.purse),
+        };
+        let error = match timeout_at(deadline, trial.stage.run(trial.scope, &call)).await {
+            Ok(Ok(reply)) => return Ok(Success::Reply(reply)),
+            Ok(Err(error)) => error,
+            Err(_) => return Err(out_of_time(&trial, around)),
+        };
+        match next(&trial, around, &error, &mut used, &mut probes) {
+            Next::GiveUp(fault) => return Err(fault),
+            Next::StandIn(value) => return Ok(Success::StandIn(value)),
+            Next::Retry(wait) if Instant::now() + wait >= deadline => {
+                return Err(Fault::of(&error, "transient"));
+            }
+            Next::Retry(wait) => sleep(wait).await,
+            Next::AwaitService(service) => {
+                let began = Instant::now();
+                let (_outage, first) = around.outages.enter(&service);
+                if first {
+                    tracing::warn!(%service, "down, intake pauses until it answers");
+                }
+                sleep(OUTAGE.wait(probes, around.clock.draw() as u64, None)).await;
+                deadline += around.deadline.forgive(began);
+            }
+            Next::AwaitBudget(over) => {
+                let began = Instant::now();
+                let limit: Arc<str> = format!("budget {}", over.limit).into();
+                let (_outage, first) = around.outages.enter(&limit);
+                if first {
+                    tracing::warn!(limit = over.limit, "{}, intake pauses", over.message);
+                }
+                let left = over.until.map_or(i64::MAX, |until| until - around.clock.now());
+                let left = Duration::from_millis(u64::try_from(left).unwrap_or(0));
+                sleep(left.min(BUDGET_PAUSE)).await;
+                deadline += around.deadline.forgive(began);
+            }
+        }
+    }
+}
+
+fn next(
+    trial: &Trial<'_>,
+    around: &Surroundings,
+    error: &StageError,
+    used: &mut u32,
+    probes: &mut u32,
+) -> Next {
+    match &error.kind {
+        StageErrorKind::Permanent => Next::GiveUp(Fault::of(error, "permanent")),
+        StageErrorKind::Transient => {
+            *used += 1;
+            match *used < trial.attempts {
+                true => {
+                    Next::Retry(CALLS.wait(*used, around.clock.draw() as u64, error.retry_after))
+                }
+                false => Next::GiveUp(Fault::of(error, "transient")),
+            }
+        }
+        StageErrorKind::Down(service) => match trial.on_down {
+            OnDown::Wait => {
+                *probes += 1;
+                Next::AwaitService(Arc::clone(service))
+            }
+            OnDown::Fail => Next::GiveUp(Fault::of(error, "transient")),
+            OnDown::Value(value) => Next::StandIn(value.clone()),
+        },
+        StageErrorKind::Budget(over) => match around.wait_for_budget && over.limit != "per_event" {
+            true => Next::AwaitBudget(over.clone()),
+            false => Next::GiveUp(Fault {
+                class: "budget",
+                code: "over-budget".to_owned(),
+                message: over.message.clone(),
+            }),
+        },
+    }
+}
+
+fn out_of_time(trial: &Trial<'_>, around: &Surroundings) -> Fault {
+    let (code, message) = match around.deadline.get() <= Instant::now() {
+        true => ("event-deadline", "the event's `deadline` passed".to_owned()),
+        false => ("timeout", format!("took longer than its `timeout` of {:?}", trial.timeout)),
+    };
+    Fault { class: "deadline", code: code.to_owned(), message }
+}
+
+fn cancelled() -> Fault {
+    Fault {
+        class: "cancelled",
+        code: "cancelled".to_owned(),
+        message: "another stage had failed the event".to_owned(),
+    }
+}
+
+/// What a stage that ended brings along.
+#[derive(Debug, Default)]
+pub struct Yield {
+    /// Ids and scores of passages.
+    pub passages: Vec<PassageScore>,
+    /// To be done with the event's success.
+    pub effects: Vec<Effect>,
+}

@@ -1,0 +1,154 @@
+//! Last door: outputs and progress, written together. What goes into a batch and what a failure means is the outbox'
+//! to say; this file moves it to the log and back.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use tokio::time::Instant;
+
+use super::consume::Finished;
+use super::emit::Emitted;
+use super::member::Member;
+use super::outbox::Verdict;
+use super::unwritable;
+use crate::stream::{
+    Batch, CommitError, LogWriter, Output, StreamError, StreamErrorKind, TopicPartition,
+};
+
+/// A batch on its way, with the writer that carries it.
+pub(super) type Committing = BoxFuture<'static, (Box<dyn LogWriter>, Job, Result<(), CommitError>)>;
+
+/// A batch on its way.
+pub(super) struct Job {
+    events: Vec<Emitted>,
+    counts: Vec<usize>,
+    chosen: Vec<(TopicPartition, Vec<i64>)>,
+    batch: Batch,
+    began: Instant,
+}
+
+impl Member {
+    pub(super) fn start_commit(&mut self) {
+        let now = Instant::now();
+        let hurry = self.leaving || self.partitions.values().any(|p| p.drain_by.is_some());
+        if self.outbox.due(hurry).is_none_or(|due| due > now) {
+            return;
+        }
+        let Some(mut writer) = self.writer.take() else { return };
+        // The membership first, the filter after: a partition that leaves in between makes the commit fail (R5).
+        let fence = writer.fence();
+        let (mut gone, partitions) = (0, &self.partitions);
+        let mut events = self.outbox.take(|event| {
+            let ours = partitions.get(&event.at).is_some_and(|p| p.tracker.epoch() == event.epoch);
+            gone += if ours { 0 } else { event.consumed.size() };
+            ours
+        });
+        self.held_bytes -= gone;
+        if events.is_empty() {
+            self.writer = Some(writer);
+            return;
+        }
+        let mut chosen: BTreeMap<TopicPartition, Vec<i64>> = BTreeMap::new();
+        for event in &events {
+            chosen.entry(event.at.clone()).or_default().push(event.offset);
+        }
+        let progress = chosen.iter().filter_map(|(at, offsets)| {
+            let tracker = &self.partitions.get(at)?.tracker;
+            Some((at.clone(), tracker.epoch(), tracker.progress(offsets, self.nonce, 0)))
+        });
+        let progress = progress.collect();
+        let counts = events.iter().map(|event| event.outputs.len()).collect();
+        let outputs = events.iter_mut().flat_map(|event| event.outputs.drain(..)).collect();
+        let job = Job {
+            events,
+            counts,
+            chosen: chosen.into_iter().collect(),
+            batch: Batch { outputs, progress },
+            began: now,
+        };
+        self.committing = Some(Box::pin(async move {
+            let outcome = writer.commit(fence, &job.batch).await;
+            (writer, job, outcome)
+        }));
+    }
+
+    pub(super) fn after_commit(
+        &mut self,
+        job: Job,
+        outcome: Result<(), CommitError>,
+    ) -> Result<(), StreamError> {
+        let Job { mut events, counts, chosen, batch, began } = job;
+        match outcome {
+            Ok(()) => {
+                for ((at, offsets), (_, epoch, progress)) in chosen.iter().zip(batch.progress) {
+                    if let Some(partition) = self.partitions.get_mut(at) {
+                        partition.tracker.settle(epoch, offsets, progress);
+                    }
+                }
+                let bytes: usize = events.iter().map(|event| event.consumed.size()).sum();
+                self.held_bytes -= bytes;
+                self.outbox.succeeded();
+                self.watch.committed(events.len(), batch.outputs.len(), began.elapsed());
+                Ok(())
+            }
+            Err(error) => {
+                self.watch.commit_failed(&error);
+                restore(&mut events, &counts, batch.outputs);
+                let now = Instant::now();
+                match self.outbox.failed(events, &error, now, self.clock.draw()) {
+                    Verdict::Again => Ok(()),
+                    Verdict::Leave(message) => {
+                        Err(StreamError { kind: StreamErrorKind::Fatal, message })
+                    }
+                    Verdict::Bad(event, reason) => self.bury(*event, reason),
+                }
+            }
+        }
+    }
+
+    /// Replaces the outputs of an event by its dead letter. If that can't be written either, the member leaves: an event
+    /// is never skipped.
+    fn bury(&mut self, event: Emitted, reason: String) -> Result<(), StreamError> {
+        let place = (event.at.clone(), event.offset);
+        if self.last_resorts.contains(&place) {
+            let message =
+                format!("the dead letter of {} at {} can't be written: {reason}", place.0, place.1);
+            return Err(StreamError { kind: StreamErrorKind::Fatal, message });
+        }
+        let Some(partition) = self.partitions.get_mut(&event.at) else { return Ok(()) };
+        tracing::warn!(at = %event.at, offset = event.offset, %reason, "an output can't be written");
+        partition.flying += 1;
+        self.flying += 1;
+        let line = Arc::clone(&partition.line);
+        let done = self.finished.0.clone();
+        self.workers.pick().spawn(async move {
+            let event = unwritable(&line, &event, reason).await;
+            drop(done.send(Finished { lane: None, event, last_resort: true }));
+        });
+        Ok(())
+    }
+
+    /// Whether a batch with events of that partition is on its way.
+    pub(super) fn commits(&self, at: &TopicPartition) -> bool {
+        self.committing.is_some()
+            && self.partitions.get(at).is_some_and(|partition| partition.tracker.completed() > 0)
+    }
+}
+
+/// The batch on its way, when it has arrived; never, when there is none.
+pub(super) async fn committed(
+    committing: &mut Option<Committing>,
+) -> (Box<dyn LogWriter>, Job, Result<(), CommitError>) {
+    match committing {
+        Some(committing) => committing.await,
+        None => std::future::pending().await,
+    }
+}
+
+fn restore(events: &mut [Emitted], counts: &[usize], outputs: Vec<Output>) {
+    let mut outputs = outputs.into_iter();
+    for (event, count) in events.iter_mut().zip(counts) {
+        event.outputs.extend(outputs.by_ref().take(*count));
+    }
+}

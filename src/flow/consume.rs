@@ -1,0 +1,184 @@
+//! First door: records that the log delivers become events that run, as far as there is room: permits, bytes, lanes, and
+//! what the progress record can hold. What there is no room for waits, and its partition is paused; the log is still
+//! polled.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::carry;
+use super::emit::Emitted;
+use super::lanes::{Arrival, Lane};
+use super::member::Member;
+use super::partition::Pending;
+use super::tracker::Receive;
+use crate::stream::{Epoch, Record, TopicPartition};
+
+/// A record that is to be processed, under the assignment it came with.
+#[derive(Debug)]
+pub struct Consumed {
+    /// The record.
+    pub record: Record,
+    /// Of the assignment: a completion under an older one is dropped.
+    pub epoch: Epoch,
+    /// When it was taken in, milliseconds since the epoch.
+    pub received_at: i64,
+    /// The same moment, for durations.
+    pub began: Instant,
+}
+
+impl Consumed {
+    /// Bytes it holds.
+    pub fn size(&self) -> usize {
+        let len = |part: &Option<bytes::Bytes>| part.as_ref().map_or(0, bytes::Bytes::len);
+        let Record { key, value, headers, .. } = &self.record;
+        let headers: usize = headers.iter().map(|(name, value)| name.len() + len(value)).sum();
+        len(key) + len(value) + headers + size_of::<Consumed>()
+    }
+}
+
+/// An event that ended, or one whose outputs were replaced by its dead letter.
+pub(super) struct Finished {
+    pub(super) lane: Option<Lane>,
+    pub(super) event: Emitted,
+    pub(super) last_resort: bool,
+}
+
+impl Member {
+    pub(super) fn receive(&mut self, record: Record) {
+        let at = record.at.clone();
+        let Some(partition) = self.partitions.get_mut(&at) else { return };
+        if partition.drain_by.is_some() {
+            return;
+        }
+        partition.pending.push_back(Pending::Record(record));
+        if partition.pending.len() > 1 || !self.start_next(&at) {
+            self.pause(&at);
+        }
+    }
+
+    /// Starts what waits, a record of each partition in turn, as long as there is room.
+    pub(super) fn pump(&mut self) {
+        let mut waiting: Vec<TopicPartition> = self
+            .partitions
+            .iter()
+            .filter(|(_, p)| (p.paused || !p.pending.is_empty()) && p.drain_by.is_none())
+            .map(|(at, _)| at.clone())
+            .collect();
+        while !waiting.is_empty() {
+            waiting.retain(|at| {
+                let Some(partition) = self.partitions.get_mut(at) else { return false };
+                if !partition.pending.is_empty() {
+                    return self.start_next(at);
+                }
+                if partition.paused && partition.tracker.has_room() && self.has_room(2) {
+                    if let Some(partition) = self.partitions.get_mut(at) {
+                        partition.paused = false;
+                        self.reader.pause(at, false);
+                    }
+                }
+                false
+            });
+        }
+    }
+
+    /// Whether another event may start; with `share` 2 below half of the bounds, so that what was paused is not paused
+    /// again at once.
+    fn has_room(&self, share: usize) -> bool {
+        !self.leaving
+            && self.flying < self.bounds.permits / share
+            && self.held_bytes < self.bounds.bytes / share
+            && self.outbox.bytes() < self.bounds.outbox / share
+            && !self.outages.any()
+    }
+
+    /// Starts the first pending record of a partition, or does what else is due with it. False when it must wait.
+    fn start_next(&mut self, at: &TopicPartition) -> bool {
+        let room = self.has_room(1);
+        let Some(partition) = self.partitions.get_mut(at) else { return false };
+        let Some(pending) = partition.pending.pop_front() else { return false };
+        if !room {
+            partition.pending.push_front(pending);
+            return false;
+        }
+        let (lane, consumed) = match pending {
+            Pending::Tracked(lane, consumed) => (lane, consumed),
+            Pending::Record(record) => match partition.tracker.receive(record.offset) {
+                Receive::Skip => return true,
+                Receive::Hold => {
+                    partition.pending.push_front(Pending::Record(record));
+                    return false;
+                }
+                Receive::Run => {
+                    let key =
+                        record.key.clone().filter(|_| partition.line.emitter.plan.source.ordered);
+                    let epoch = partition.tracker.epoch();
+                    let received_at = self.clock.now();
+                    let began = Instant::now();
+                    let consumed = Arc::new(Consumed { record, epoch, received_at, began });
+                    self.held_bytes += consumed.size();
+                    (Lane { at: at.clone(), epoch, key }, consumed)
+                }
+            },
+        };
+        match self.lanes.arrive(&lane, consumed) {
+            Arrival::Start(consumed) => self.start(lane, consumed),
+            Arrival::Queued => {}
+            Arrival::Full(consumed) => {
+                if let Some(partition) = self.partitions.get_mut(at) {
+                    partition.pending.push_front(Pending::Tracked(lane, consumed));
+                }
+                return false;
+            }
+        }
+        true
+    }
+
+    fn start(&mut self, lane: Lane, consumed: Arc<Consumed>) {
+        let Some(partition) = self.partitions.get_mut(&lane.at) else { return };
+        partition.flying += 1;
+        self.flying += 1;
+        let line = Arc::clone(&partition.line);
+        self.watch.started(&line);
+        let done = self.finished.0.clone();
+        self.workers.pick().spawn(async move {
+            let event = carry(&line, consumed).await;
+            // The member may have left: then nobody waits for it.
+            drop(done.send(Finished { lane: Some(lane), event, last_resort: false }));
+        });
+    }
+
+    pub(super) fn settle(&mut self, finished: Finished) {
+        let Finished { lane, event, last_resort } = finished;
+        self.flying -= 1;
+        let next = lane.as_ref().and_then(|lane| self.lanes.finish(lane));
+        let ours = self
+            .partitions
+            .get_mut(&event.at)
+            .filter(|partition| partition.tracker.epoch() == event.epoch);
+        match ours {
+            Some(partition) => {
+                partition.flying -= 1;
+                let line = Arc::clone(&partition.line);
+                if last_resort {
+                    self.last_resorts.push((event.at.clone(), event.offset));
+                    self.outbox.push(event, Instant::now());
+                } else if partition.tracker.complete(event.epoch, event.offset) {
+                    self.watch.settled(&line, &event);
+                    self.outbox.push(event, Instant::now());
+                }
+            }
+            None => self.held_bytes -= event.consumed.size(),
+        }
+        if let (Some(lane), Some(next)) = (lane, next) {
+            self.start(lane, next);
+        }
+    }
+
+    pub(super) fn pause(&mut self, at: &TopicPartition) {
+        if let Some(partition) = self.partitions.get_mut(at).filter(|p| !p.paused) {
+            partition.paused = true;
+            self.reader.pause(at, true);
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Dead letters: key, value and headers of the record as they came, and why it is here, in headers of ours and under
+//! the names that Kafka Connect uses. No prompt, no answer, no stack trace.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::emit::{Emitter, Known};
+use super::identity::rfc3339;
+use super::refusal::Refusal;
+use super::run::Completed;
+use crate::event::money::Money;
+use crate::stream::{Headers, Output};
+
+/// Longest message in a header.
+const MAX_MESSAGE: usize = 1024;
+
+/// The dead letter of an event whose stages were run.
+pub fn record(
+    emitter: &Emitter,
+    known: &Known<'_>,
+    refusal: &Refusal,
+    completed: &Completed,
+) -> Output {
+    let cost: Money = completed.attempts.iter().filter_map(|attempt| attempt.amount).sum();
+    build(emitter, known, refusal, completed.attempts.len(), Some(cost))
+}
+
+/// The dead letter of an event that was refused before.
+pub fn untried(emitter: &Emitter, known: &Known<'_>, refusal: &Refusal) -> Output {
+    build(emitter, known, refusal, 0, None)
+}
+
+fn build(
+    emitter: &Emitter,
+    known: &Known<'_>,
+    refusal: &Refusal,
+    attempts: usize,
+    cost: Option<Money>,
+) -> Output {
+    let record = &known.consumed.record;
+    let plan = &emitter.plan;
+    let failure = refusal.failure();
+    // A replay brings the reasons of its last time along: only the newest are of use.
+    let mut headers: Headers =
+        record.headers.iter().filter(|(name, _)| !is_reason(name)).cloned().collect();
+    let mut put = |name: &str, value: String| {
+        headers.push((name.to_owned(), Some(Bytes::from(value))));
+    };
+    let message = cut(&failure.message, MAX_MESSAGE);
+    let stage = failure.stage.clone().unwrap_or_else(|| "-".to_owned());
+    put("vivremotion.event_id", known.id.to_string());
+    put("vivremotion.origin", known.origin.to_string());
+    put("vivremotion.pipeline", plan.name.to_string());
+    put("vivremotion.group", plan.group.to_string());
+    put("vivremotion.digest", plan.digest.to_string());
+    if let Some(request_id) = &known.who.request_id {
+        put("vivremotion.request_id", request_id.to_string());
+    }
+    put("vivremotion.error.class", failure.class.clone());
+    put("vivremotion.error.code", failure.code.clone());
+    put("vivremotion.error.stage", stage.clone());
+    put("vivremotion.error.message", message.clone());
+    put("vivremotion.error.attempts", attempts.to_string());
+    put("vivremotion.error.time", rfc3339(emitter.clock.now()));
+    put("vivremotion.error.engine", env!("CARGO_PKG_VERSION").to_owned());
+    if let Some(cost) = cost {
+        put("vivremotion.error.cost", format!("{cost} {}", emitter.currency));
+    }
+    put("__connect.errors.topic", record.at.topic.to_string());
+    put("__connect.errors.partition", record.at.partition.to_string());
+    put("__connect.errors.offset", record.offset.to_string());
+    put("__connect.errors.connector.name", plan.name.to_string());
+    put("__connect.errors.task.id", "0".to_owned());
+    put("__connect.errors.stage", stage);
+    put("__connect.errors.class.name", "vivremotion".to_owned());
+    put("__connect.errors.exception.class.name", failure.code);
+    put("__connect.errors.exception.message", message);
+    Output {
+        topic: Arc::clone(&plan.dead_letters),
+        partition: None,
+        key: record.key.clone(),
+        value: record.value.clone(),
+        headers,
+        timestamp: None,
+    }
+}
+
+fn is_reason(header: &str) -> bool {
+    header.starts_with("vivremotion.error.") || header.starts_with("__connect.errors.")
+}
+
+fn cut(text: &str, bytes: usize) -> String {
+    let mut end = text.len().min(bytes);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].to_owned()
+}

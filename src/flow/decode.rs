@@ -1,0 +1,101 @@
+//! Second door: bytes to an event, and which event it is.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::sleep;
+
+use super::consume::Consumed;
+use super::outage::Outages;
+use super::refusal::{Refusal, TombstoneAs, undecodable};
+use crate::codec::Codec;
+use crate::event::identity::Origin;
+use crate::event::ids::EventId;
+use crate::pipeline::plan::Tombstones;
+use crate::stream::{Headers, header};
+
+/// Between two questions to a registry that is down.
+pub const REGISTRY_PAUSE: Duration = Duration::from_secs(1);
+
+/// What decoding needs.
+pub struct Decoder {
+    /// Of the source's topic.
+    pub codec: Arc<dyn Codec>,
+    /// What a null value means.
+    pub tombstones: Tombstones,
+    /// Cluster id of the log.
+    pub cluster: Arc<str>,
+    /// Where a registry that is down is named.
+    pub outages: Outages,
+}
+
+/// An event.
+#[derive(Debug)]
+pub struct Decoded {
+    /// Where it came from.
+    pub consumed: Arc<Consumed>,
+    /// Its identity for ever.
+    pub id: EventId,
+    /// Where its record first stood: elsewhere than `consumed` on a replay.
+    pub origin: Origin,
+    /// Result id of the first run, on a replay.
+    pub replay_of: Option<String>,
+    /// The value; null for a tombstone that is delivered.
+    pub event: Value,
+}
+
+/// Decodes the value. Waits, without end, for a registry that is down: poison is what will never be readable, not what
+/// is not readable now.
+pub async fn decode(decoder: &Decoder, consumed: &Arc<Consumed>) -> Result<Decoded, Refusal> {
+    let event = match (&consumed.record.value, decoder.tombstones) {
+        (Some(value), _) => loop {
+            match decoder.codec.decode(value).await {
+                Ok(event) => break event,
+                Err(error) => match undecodable(&error) {
+                    Some(refusal) => return Err(refusal),
+                    None => {
+                        let (_outage, first) = decoder.outages.enter(&"schema registry".into());
+                        if first {
+                            tracing::warn!(%error, "schema registry is down, intake pauses");
+                        }
+                        sleep(REGISTRY_PAUSE).await;
+                    }
+                },
+            }
+        },
+        (None, Tombstones::Deliver) => Value::Null,
+        (None, Tombstones::Skip) => return Err(Refusal::Tombstone(TombstoneAs::Nothing)),
+        (None, Tombstones::DeadLetter) => return Err(Refusal::Tombstone(TombstoneAs::Poison)),
+    };
+    let (id, origin, replay_of) = identify(&decoder.cluster, consumed);
+    Ok(Decoded { consumed: Arc::clone(consumed), id, origin, replay_of, event })
+}
+
+/// Which event a record is. A replay carries its origin's coordinates; they count only if they hash to the id it names.
+pub fn identify(cluster: &Arc<str>, consumed: &Consumed) -> (EventId, Origin, Option<String>) {
+    let record = &consumed.record;
+    if let Some((id, origin, replay_of)) = replayed(&record.headers) {
+        return (id, origin, Some(replay_of));
+    }
+    let origin = Origin {
+        cluster: cluster.to_string(),
+        topic: record.at.topic.to_string(),
+        partition: record.at.partition,
+        offset: record.offset,
+        timestamp: record.timestamp,
+    };
+    (event_id(&origin), origin, None)
+}
+
+fn event_id(origin: &Origin) -> EventId {
+    EventId::new(&origin.cluster, &origin.topic, origin.partition, origin.offset, origin.timestamp)
+}
+
+fn replayed(headers: &Headers) -> Option<(EventId, Origin, String)> {
+    let text = |name| header(headers, name).and_then(|value| std::str::from_utf8(value).ok());
+    let replay_of = text("vivremotion.replay_of")?;
+    let named: EventId = text("vivremotion.event_id")?.parse().ok()?;
+    let origin: Origin = text("vivremotion.origin")?.parse().ok()?;
+    (event_id(&origin) == named).then(|| (named, origin, replay_of.to_owned()))
+}

@@ -1,0 +1,362 @@
+//! Sixth door: what an event leaves behind, as records. Builds them and writes none: results, costs, what stages
+//! publish, dead letters. `commit` writes them together with the event's progress.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::time::sleep;
+
+use super::consume::Consumed;
+use super::dead_letter;
+use super::decode::REGISTRY_PAUSE;
+use super::headers::Stamp;
+use super::identity::Who;
+use super::outage::Outages;
+use super::refusal::{Disposition, Refusal};
+use super::report::{self, Subject};
+use super::run::{BuiltPlan, Completed};
+use crate::base::clock::Clock;
+use crate::codec::{Codec, CodecErrorKind};
+use crate::event::cost::CostEvent;
+use crate::event::identity::Origin;
+use crate::event::ids::{EventId, ResultId};
+use crate::event::result::ResultEvent;
+use crate::stage::{Effect, Publish};
+use crate::stream::{Epoch, Output, TopicPartition};
+
+/// What emitting needs.
+pub struct Emitter {
+    /// The plan.
+    pub plan: Arc<BuiltPlan>,
+    /// Codec of every topic that is written, by name.
+    pub codecs: HashMap<Arc<str>, Arc<dyn Codec>>,
+    /// Currency of every amount.
+    pub currency: Arc<str>,
+    /// Price catalogue.
+    pub catalogue: Option<Arc<str>>,
+    /// Wall time.
+    pub clock: Arc<dyn Clock>,
+    /// Where a registry that is down is named.
+    pub outages: Outages,
+}
+
+/// How an event ended, for counters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// A result.
+    Completed,
+    /// A failed result and a dead letter.
+    Failed,
+    /// A dead letter only.
+    DeadLettered,
+    /// It did not pass the filter, or was a tombstone to skip.
+    Skipped,
+}
+
+impl Outcome {
+    /// One word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Outcome::Completed => "completed",
+            Outcome::Failed => "failed",
+            Outcome::DeadLettered => "dead_lettered",
+            Outcome::Skipped => "skipped",
+        }
+    }
+}
+
+/// An event whose outputs are ready to be committed.
+#[derive(Debug)]
+pub struct Emitted {
+    /// Where its record stands.
+    pub at: TopicPartition,
+    /// Of the assignment it was taken in under.
+    pub epoch: Epoch,
+    /// Its record's offset.
+    pub offset: i64,
+    /// The record.
+    pub consumed: Arc<Consumed>,
+    /// The run, if there was one: in case an output proves unwritable.
+    pub completed: Option<Arc<Completed>>,
+    /// What to write.
+    pub outputs: Vec<Output>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Why, when it did not complete.
+    pub refusal: Option<Refusal>,
+    /// Bytes of the outputs.
+    pub bytes: usize,
+}
+
+impl Emitted {
+    fn new(
+        consumed: &Arc<Consumed>,
+        outputs: Vec<Output>,
+        outcome: Outcome,
+        refusal: Option<Refusal>,
+    ) -> Self {
+        Emitted {
+            at: consumed.record.at.clone(),
+            epoch: consumed.epoch,
+            offset: consumed.record.offset,
+            consumed: Arc::clone(consumed),
+            completed: None,
+            bytes: outputs.iter().map(Output::size).sum(),
+            outputs,
+            outcome,
+            refusal,
+        }
+    }
+}
+
+/// What is known of an event at whatever door it ended.
+pub struct Known<'a> {
+    /// Its record.
+    pub consumed: &'a Arc<Consumed>,
+    /// Its id.
+    pub id: EventId,
+    /// Where its record first stood.
+    pub origin: &'a Origin,
+    /// Result id of the first run, on a replay.
+    pub replay_of: Option<&'a str>,
+    /// Whom it is about.
+    pub who: &'a Who,
+    /// Pipelines it has passed through.
+    pub hops: u32,
+    /// Trace context.
+    pub traceparent: Option<&'a Arc<str>>,
+}
+
+impl<'a> Known<'a> {
+    /// Of an event that was run.
+    pub fn of(completed: &'a Completed) -> Self {
+        let enriched = &completed.enriched;
+        let decoded = &enriched.admitted.decoded;
+        Known {
+            consumed: &decoded.consumed,
+            id: decoded.id,
+            origin: &decoded.origin,
+            replay_of: decoded.replay_of.as_deref(),
+            who: &enriched.admitted.who,
+            hops: enriched.admitted.hops,
+            traceparent: enriched.traceparent.as_ref(),
+        }
+    }
+
+    /// The headers that every output of the event bears.
+    pub fn stamp(&self, plan: &BuiltPlan) -> Stamp<'a> {
+        Stamp {
+            source: format!("vivremotion/{}", plan.name),
+            event_id: self.id,
+            origin: self.origin,
+            who: self.who,
+            hops: self.hops,
+            traceparent: self.traceparent,
+        }
+    }
+}
+
+/// Outputs of an event that ran. The error is an output that can't be encoded: the event then fails with it.
+pub async fn emit(emitter: &Emitter, completed: &Completed) -> Result<Emitted, Refusal> {
+    let known = Known::of(completed);
+    let now = emitter.clock.now();
+    let mut outputs = Vec::with_capacity(2 + completed.attempts.len());
+    let wanted =
+        match (&completed.verdict, emitter.plan.sink.as_ref().and_then(|s| s.when.as_ref())) {
+            (Ok(()), Some(when)) => {
+                let scope = completed.scope.clone().into_value();
+                when.test(&scope).map_err(|error| expression("sink.when", error.message))?
+            }
+            _ => true,
+        };
+    if let (true, Some(sink)) = (wanted, &emitter.plan.sink) {
+        let subject = Subject::Ran(completed);
+        let result = report::result(emitter, &known, subject);
+        match (&completed.verdict, &sink.value) {
+            (Ok(()), Some(shape)) => {
+                let scope = completed.scope.clone().into_value();
+                let value =
+                    shape.render(&scope).map_err(|e| expression("sink.value", e.message))?;
+                let bytes = encode(emitter, &sink.topic, What::Value(&value));
+                outputs.push(own(emitter, &known, &sink.topic, bytes.await?, now));
+            }
+            (verdict, _) => {
+                let failures = sink.failures.as_ref().filter(|_| verdict.is_err());
+                let topic = failures.unwrap_or(&sink.topic);
+                let bytes = encode(emitter, topic, What::Result(&result));
+                outputs.push(own(emitter, &known, topic, bytes.await?, now));
+            }
+        }
+    }
+    outputs.extend(costs(emitter, &known, completed).await?);
+    for effect in &completed.effects {
+        if let Effect::Publish(publish) = effect {
+            outputs.push(published(emitter, &known, publish, now).await?);
+        }
+    }
+    let (outcome, refusal) = match &completed.verdict {
+        Ok(()) => (Outcome::Completed, None),
+        Err(refusal) => {
+            outputs.push(dead_letter::record(emitter, &known, refusal, completed));
+            (Outcome::Failed, Some(refusal.clone()))
+        }
+    };
+    Ok(Emitted::new(known.consumed, outputs, outcome, refusal))
+}
+
+/// Outputs of an event that was refused before it ran, or whose outputs were.
+pub async fn refuse(
+    emitter: &Emitter,
+    known: &Known<'_>,
+    refusal: Refusal,
+    completed: Option<&Completed>,
+) -> Emitted {
+    let now = emitter.clock.now();
+    let outcome = match refusal.disposition() {
+        Disposition::Skip => {
+            return Emitted::new(known.consumed, Vec::new(), Outcome::Skipped, Some(refusal));
+        }
+        Disposition::DeadLetter => Outcome::DeadLettered,
+        Disposition::Fail => Outcome::Failed,
+    };
+    let mut outputs = Vec::new();
+    if let (Outcome::Failed, Some(sink)) = (outcome, &emitter.plan.sink) {
+        let topic = sink.failures.as_ref().unwrap_or(&sink.topic);
+        let subject = match completed {
+            Some(completed) => Subject::Undone(completed, &refusal),
+            None => Subject::Refused(&refusal),
+        };
+        let result = report::result(emitter, known, subject);
+        match encode(emitter, topic, What::Result(&result)).await {
+            Ok(bytes) => outputs.push(own(emitter, known, topic, bytes, now)),
+            Err(error) => tracing::error!(%error, %topic, "a failed result can't be encoded"),
+        }
+    }
+    if let Some(completed) = completed {
+        match costs(emitter, known, completed).await {
+            Ok(costs) => outputs.extend(costs),
+            Err(error) => tracing::error!(%error, "cost events can't be encoded"),
+        }
+    }
+    outputs.push(match completed {
+        Some(completed) => dead_letter::record(emitter, known, &refusal, completed),
+        None => dead_letter::untried(emitter, known, &refusal),
+    });
+    Emitted::new(known.consumed, outputs, outcome, Some(refusal))
+}
+
+fn expression(place: &'static str, message: String) -> Refusal {
+    Refusal::Expression { place, message }
+}
+
+async fn costs(
+    emitter: &Emitter,
+    known: &Known<'_>,
+    completed: &Completed,
+) -> Result<Vec<Output>, Refusal> {
+    let topic = &emitter.plan.costs;
+    let mut outputs = Vec::with_capacity(completed.attempts.len());
+    for attempt in &completed.attempts {
+        let cost = report::cost(emitter, known, completed, attempt);
+        let bytes = encode(emitter, topic, What::Cost(&cost)).await?;
+        let stamp = known.stamp(&emitter.plan);
+        outputs.push(Output {
+            topic: Arc::clone(topic),
+            partition: None,
+            key: known.consumed.record.key.clone(),
+            value: Some(bytes),
+            headers: stamp.headers(&cost.identity.id, "vivremotion.cost", cost.time),
+            timestamp: None,
+        });
+    }
+    Ok(outputs)
+}
+
+/// A result, or the user's own value in its place: with the key of the input.
+fn own(emitter: &Emitter, known: &Known<'_>, topic: &Arc<str>, value: Bytes, now: i64) -> Output {
+    let id = result_id(&emitter.plan, known.id, "result", 0).to_string();
+    Output {
+        topic: Arc::clone(topic),
+        partition: None,
+        key: known.consumed.record.key.clone(),
+        value: Some(value),
+        headers: known.stamp(&emitter.plan).headers(&id, "vivremotion.result", now),
+        timestamp: None,
+    }
+}
+
+async fn published(
+    emitter: &Emitter,
+    known: &Known<'_>,
+    publish: &Publish,
+    now: i64,
+) -> Result<Output, Refusal> {
+    let value = match publish.value.is_null() {
+        true => None,
+        false => Some(encode(emitter, &publish.topic, What::Value(&publish.value)).await?),
+    };
+    let id = result_id(&emitter.plan, known.id, &publish.stage, publish.item.unwrap_or(0));
+    let mut headers =
+        known.stamp(&emitter.plan).headers(&id.to_string(), "vivremotion.published", now);
+    headers.extend(publish.headers.iter().map(|(name, value)| {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        (name.clone(), Some(Bytes::from(text)))
+    }));
+    Ok(Output {
+        topic: Arc::clone(&publish.topic),
+        partition: None,
+        key: publish.key.clone().map(Bytes::from),
+        value,
+        headers,
+        timestamp: None,
+    })
+}
+
+/// The id of an output of an event.
+pub fn result_id(plan: &BuiltPlan, event: EventId, output: &str, index: u32) -> ResultId {
+    ResultId::new(event, &plan.group, &plan.name, output, index)
+}
+
+/// What is to be encoded.
+enum What<'a> {
+    Value(&'a serde_json::Value),
+    Result(&'a ResultEvent),
+    Cost(&'a CostEvent),
+}
+
+/// Encodes with the codec of a topic; a registry that is down is waited for.
+async fn encode(emitter: &Emitter, topic: &Arc<str>, what: What<'_>) -> Result<Bytes, Refusal> {
+    let Some(codec) = emitter.codecs.get(topic) else {
+        return Err(Refusal::Unwritable(format!("topic `{topic}` is not one the plan writes")));
+    };
+    loop {
+        let encoded = match what {
+            What::Value(value) => codec.encode(value).await,
+            What::Result(result) => codec.encode_result(result).await,
+            What::Cost(cost) => codec.encode_cost(cost).await,
+        };
+        match encoded {
+            Ok(bytes) => return Ok(bytes),
+            Err(error) if error.kind == CodecErrorKind::Unavailable => {
+                let (_outage, first) = emitter.outages.enter(&"schema registry".into());
+                if first {
+                    tracing::warn!(%error, "schema registry is down, intake pauses");
+                }
+                sleep(REGISTRY_PAUSE).await;
+            }
+            Err(error) => {
+                let message = format!("topic `{topic}`: {}", error.message);
+                return Err(Refusal::Unwritable(message));
+            }
+        }
+    }
+}
+
+/// The tags of an event of ours, for cost allocation.
+pub fn attributes(event: &serde_json::Value) -> BTreeMap<String, String> {
+    let Some(map) = event.get("attributes").and_then(|tags| tags.as_object()) else {
+        return BTreeMap::new();
+    };
+    map.iter().filter_map(|(tag, value)| Some((tag.clone(), value.as_str()?.to_owned()))).collect()
+}

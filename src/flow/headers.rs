@@ -1,0 +1,60 @@
+//! The headers of every output: the event it belongs to, where that came from, and the CloudEvents attributes.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::identity::{Who, rfc3339};
+use crate::event::identity::Origin;
+use crate::event::ids::EventId;
+use crate::stream::Headers;
+
+/// What an event's outputs have in common.
+pub struct Stamp<'a> {
+    /// `vivremotion/<pipeline>`.
+    pub source: String,
+    /// The event.
+    pub event_id: EventId,
+    /// Where its record first stood.
+    pub origin: &'a Origin,
+    /// Whom it is about.
+    pub who: &'a Who,
+    /// Pipelines it had passed through before this one.
+    pub hops: u32,
+    /// Trace context.
+    pub traceparent: Option<&'a Arc<str>>,
+}
+
+impl Stamp<'_> {
+    /// The headers of one output.
+    pub fn headers(&self, id: &str, kind: &str, time: i64) -> Headers {
+        let mut headers = Vec::with_capacity(14);
+        let mut put = |name: &str, value: String| {
+            headers.push((name.to_owned(), Some(Bytes::from(value))));
+        };
+        put("ce_specversion", "1.0".to_owned());
+        put("ce_id", id.to_owned());
+        put("ce_source", self.source.clone());
+        put("ce_type", kind.to_owned());
+        put("ce_time", rfc3339(time));
+        let optional = [
+            ("ce_subject", &self.who.subject),
+            ("ce_user", &self.who.user),
+            ("ce_session", &self.who.session),
+            ("vivremotion.request_id", &self.who.request_id),
+        ];
+        for (name, value) in optional {
+            if let Some(value) = value {
+                put(name, value.to_string());
+            }
+        }
+        put("ce_tenant", self.who.tenant.to_string());
+        put("vivremotion.event_id", self.event_id.to_string());
+        put("vivremotion.origin", self.origin.to_string());
+        put("vivremotion.hops", (self.hops + 1).to_string());
+        if let Some(traceparent) = self.traceparent {
+            put("traceparent", traceparent.to_string());
+        }
+        headers
+    }
+}

@@ -1,0 +1,310 @@
+//! The loop around the doors: one member of a consumer group. It takes records in, starts what may run (`consume`), and
+//! writes outputs and progress together (`commit`). Settled work comes before new records, else memory would grow.
+//!
+//! It owns the trackers, the lanes and the outbox, and decides nothing by itself: they answer, it acts.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::Line;
+use super::commit::{Committing, committed};
+use super::consume::{Consumed, Finished};
+use super::emit::Emitted;
+use super::lanes::Lanes;
+use super::outage::Outages;
+use super::outbox::{Limits, Outbox};
+use super::partition::{Partition, Pending};
+use super::workers::Workers;
+use crate::base::clock::Clock;
+use crate::stream::{
+    CommitError, Delivery, LogReader, LogWriter, Progress, StreamError, StreamErrorKind,
+    TopicPartition,
+};
+
+/// Bounds of a member.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Events that run at a time.
+    pub permits: usize,
+    /// Bytes of records that are taken in and not committed.
+    pub bytes: usize,
+    /// Bytes of outputs that wait to be committed.
+    pub outbox: usize,
+    /// Events that wait in one lane.
+    pub lane_depth: usize,
+    /// Time that running events have when a partition is given up.
+    pub drain: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Bounds {
+            permits: 12_000,
+            bytes: 512 << 20,
+            outbox: 64 << 20,
+            lane_depth: 64,
+            drain: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Sees what happens, for counters and logs.
+pub trait Watch: Send + Sync {
+    /// An event was started.
+    fn started(&self, line: &Line);
+    /// An event ended; its outputs wait.
+    fn settled(&self, line: &Line, event: &Emitted);
+    /// A batch is durable.
+    fn committed(&self, events: usize, outputs: usize, took: Duration);
+    /// A batch was not written.
+    fn commit_failed(&self, error: &CommitError);
+    /// A partition was assigned, with the records it still holds.
+    fn assigned(&self, at: &TopicPartition, progress: &Progress, lag: i64);
+    /// A partition was given up.
+    fn released(&self, at: &TopicPartition);
+}
+
+/// Why a member left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Left {
+    /// It was asked to.
+    Asked,
+    /// Everything up to the given end is committed.
+    Bounded,
+}
+
+/// See the module.
+pub struct Member {
+    pub(super) reader: Box<dyn LogReader>,
+    pub(super) writer: Option<Box<dyn LogWriter>>,
+    pub(super) lines: HashMap<Arc<str>, Arc<Line>>,
+    pub(super) partitions: BTreeMap<TopicPartition, Partition>,
+    pub(super) lanes: Lanes<Arc<Consumed>>,
+    pub(super) outbox: Outbox,
+    pub(super) committing: Option<Committing>,
+    pub(super) workers: Workers,
+    pub(super) finished: (mpsc::UnboundedSender<Finished>, mpsc::UnboundedReceiver<Finished>),
+    pub(super) last_resorts: Vec<(TopicPartition, i64)>,
+    pub(super) bounds: Bounds,
+    pub(super) flying: usize,
+    pub(super) held_bytes: usize,
+    pub(super) nonce: u64,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) outages: Outages,
+    pub(super) watch: Arc<dyn Watch>,
+    pub(super) leaving: bool,
+    pub(super) until: Option<HashMap<TopicPartition, i64>>,
+}
+
+/// What a member is made of.
+pub struct Parts {
+    /// Reading side of the log.
+    pub reader: Box<dyn LogReader>,
+    /// Writing side.
+    pub writer: Box<dyn LogWriter>,
+    /// The pipeline of each topic.
+    pub lines: HashMap<Arc<str>, Arc<Line>>,
+    /// Where events run.
+    pub workers: Workers,
+    /// Bounds.
+    pub bounds: Bounds,
+    /// When to commit.
+    pub limits: Limits,
+    /// Time and draws.
+    pub clock: Arc<dyn Clock>,
+    /// What is down.
+    pub outages: Outages,
+    /// Who looks on.
+    pub watch: Arc<dyn Watch>,
+    /// Leave once everything below these offsets is committed.
+    pub until: Option<HashMap<TopicPartition, i64>>,
+}
+
+impl Member {
+    /// A member that has just joined.
+    pub fn new(parts: Parts) -> Self {
+        let Parts { reader, writer, lines, workers, bounds, limits, clock, outages, watch, until } =
+            parts;
+        Member {
+            reader,
+            writer: Some(writer),
+            lines,
+            partitions: BTreeMap::new(),
+            lanes: Lanes::new(bounds.lane_depth, bounds.permits),
+            outbox: Outbox::new(limits),
+            committing: None,
+            workers,
+            finished: mpsc::unbounded_channel(),
+            last_resorts: Vec::new(),
+            bounds,
+            flying: 0,
+            held_bytes: 0,
+            nonce: clock.draw() as u64,
+            clock,
+            outages,
+            watch,
+            leaving: false,
+            until,
+        }
+    }
+
+    /// Works until `asked` resolves, or until everything is done that was asked for, then drains and leaves the group.
+    pub async fn work(mut self, asked: impl Future<Output = ()>) -> Result<Left, StreamError> {
+        let mut asked = std::pin::pin!(asked);
+        let mut why = Left::Asked;
+        loop {
+            self.start_commit();
+            self.release_drained();
+            if !self.leaving && self.reached_the_end() {
+                why = Left::Bounded;
+                self.leave();
+            }
+            if self.leaving && self.partitions.is_empty() && self.committing.is_none() {
+                self.reader.close(self.bounds.drain).await?;
+                return Ok(why);
+            }
+            let wake = self.wake();
+            tokio::select! {
+                biased;
+                Some(finished) = self.finished.1.recv() => {
+                    self.settle(finished);
+                    while let Ok(more) = self.finished.1.try_recv() {
+                        self.settle(more);
+                    }
+                }
+                (writer, job, outcome) = committed(&mut self.committing) => {
+                    self.committing = None;
+                    self.writer = Some(writer);
+                    self.after_commit(job, outcome)?;
+                }
+                () = &mut asked, if !self.leaving => self.leave(),
+                () = sleep_until(wake) => {}
+                delivery = self.reader.next() => match delivery {
+                    Ok(delivery) => self.deliver(delivery),
+                    Err(error) if error.kind == StreamErrorKind::Unavailable => {
+                        tracing::warn!(%error, "the log is not reachable");
+                        sleep(Duration::from_millis(500)).await;
+                    }
+                    Err(error) => return Err(error),
+                },
+            }
+            self.pump();
+        }
+    }
+
+    fn deliver(&mut self, delivery: Delivery) {
+        match delivery {
+            Delivery::Assigned(assignment) => {
+                let Some(line) = self.lines.get(&assignment.at.topic) else { return };
+                let at = assignment.at.clone();
+                let mut partition = Partition::new(assignment, Arc::clone(line));
+                let progress = partition.tracker.committed();
+                self.watch.assigned(&at, progress, partition.tracker.lag(partition.end));
+                if self.leaving {
+                    partition.drain_by = Some(Instant::now());
+                }
+                self.partitions.insert(at, partition);
+            }
+            Delivery::Records(records) => {
+                for record in records {
+                    self.receive(record);
+                }
+            }
+            Delivery::Revoked(revocation) => {
+                let by = Instant::now() + self.bounds.drain;
+                self.give_up(&revocation.at, by);
+            }
+            Delivery::Lost(at, epoch) => {
+                if let Some(partition) = self.partitions.remove(&at) {
+                    self.forget(&at, partition, epoch);
+                }
+            }
+        }
+    }
+
+    /// Ends the intake of every partition; the loop goes on until they are drained.
+    fn leave(&mut self) {
+        self.leaving = true;
+        let by = Instant::now() + self.bounds.drain;
+        let all: Vec<TopicPartition> = self.partitions.keys().cloned().collect();
+        for at in all {
+            self.pause(&at);
+            self.give_up(&at, by);
+        }
+    }
+
+    fn give_up(&mut self, at: &TopicPartition, by: Instant) {
+        let Some(partition) = self.partitions.get_mut(at) else { return };
+        partition.drain_by.get_or_insert(by);
+        let epoch = partition.tracker.epoch();
+        let pending = partition.pending.drain(..);
+        let tracked = pending.filter_map(|pending| match pending {
+            Pending::Tracked(_, consumed) => Some(consumed),
+            Pending::Record(_) => None,
+        });
+        let dropped: Vec<Arc<Consumed>> =
+            tracked.chain(self.lanes.clear_waiting(at, epoch)).collect();
+        self.held_bytes -= dropped.iter().map(|consumed| consumed.size()).sum::<usize>();
+    }
+
+    fn release_drained(&mut self) {
+        let now = Instant::now();
+        let drained: Vec<TopicPartition> = self
+            .partitions
+            .iter()
+            .filter(|(at, partition)| partition.is_drained(now) && !self.commits(at))
+            .map(|(at, _)| at.clone())
+            .collect();
+        for at in drained {
+            if let Some(partition) = self.partitions.remove(&at) {
+                let epoch = partition.tracker.epoch();
+                self.forget(&at, partition, epoch);
+                self.reader.release(&at, epoch);
+            }
+        }
+    }
+
+    fn forget(
+        &mut self,
+        at: &TopicPartition,
+        mut partition: Partition,
+        epoch: crate::stream::Epoch,
+    ) {
+        let tracked = partition.pending.drain(..).filter_map(|pending| match pending {
+            Pending::Tracked(_, consumed) => Some(consumed),
+            Pending::Record(_) => None,
+        });
+        let dropped: Vec<Arc<Consumed>> = tracked.chain(self.lanes.drain(at, epoch)).collect();
+        self.held_bytes -= dropped.iter().map(|consumed| consumed.size()).sum::<usize>();
+        self.last_resorts.retain(|(of, _)| of != at);
+        self.watch.released(at);
+    }
+
+    /// When to look again even if nothing happens.
+    fn wake(&self) -> Instant {
+        let now = Instant::now();
+        let hurry = self.leaving || self.partitions.values().any(|p| p.drain_by.is_some());
+        let commit = self.outbox.due(hurry).filter(|_| self.writer.is_some());
+        let drains = self.partitions.values().filter_map(|partition| partition.drain_by);
+        let waiting = self.partitions.values().any(|p| !p.pending.is_empty());
+        let look =
+            now + Duration::from_millis(if waiting || self.until.is_some() { 50 } else { 1_000 });
+        commit.into_iter().chain(drains.filter(|by| *by > now)).fold(look, Instant::min)
+    }
+
+    fn reached_the_end(&self) -> bool {
+        let Some(until) = &self.until else { return false };
+        until.iter().all(|(at, end)| {
+            self.partitions.get(at).is_some_and(|partition| {
+                let tracker = &partition.tracker;
+                partition.pending.is_empty()
+                    && tracker.open() == 0
+                    && tracker.committed().base >= *end
+            })
+        })
+    }
+}

@@ -1,0 +1,60 @@
+//! One assigned partition, as the member of the group sees it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::Line;
+use super::consume::Consumed;
+use super::lanes::Lane;
+use super::tracker::Tracker;
+use crate::stream::{Assignment, Record};
+
+/// A record that could not be started when it came.
+#[derive(Debug)]
+pub enum Pending {
+    /// Nothing is known of it yet.
+    Record(Record),
+    /// The tracker let it in; its lane was full.
+    Tracked(Lane, Arc<Consumed>),
+}
+
+/// See the module.
+pub struct Partition {
+    /// The pipeline that reads it.
+    pub line: Arc<Line>,
+    /// Its offsets.
+    pub tracker: Tracker,
+    /// What waits to be started, in order.
+    pub pending: VecDeque<Pending>,
+    /// Whether the log was asked to hold its records back.
+    pub paused: bool,
+    /// Events that run now.
+    pub flying: usize,
+    /// Set when it is to be given up: what has not ended by then is abandoned.
+    pub drain_by: Option<Instant>,
+    /// One past the newest record when it was assigned.
+    pub end: i64,
+}
+
+impl Partition {
+    /// A partition that was just assigned.
+    pub fn new(assignment: Assignment, line: Arc<Line>) -> Self {
+        Partition {
+            line,
+            end: assignment.end,
+            tracker: Tracker::new(assignment.epoch, assignment.progress),
+            pending: VecDeque::new(),
+            paused: false,
+            flying: 0,
+            drain_by: None,
+        }
+    }
+
+    /// Whether a drain is over: nothing runs, or its time has passed, and nothing waits for a commit.
+    pub fn is_drained(&self, now: Instant) -> bool {
+        self.drain_by
+            .is_some_and(|by| (self.flying == 0 && self.tracker.completed() == 0) || now >= by)
+    }
+}
