@@ -11,16 +11,14 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::outage::Outages;
 use super::run::EventDeadline;
 use crate::base::clock::Clock;
-use crate::base::retry::{Backoff, pause};
+use crate::base::retry::{Backoff, CALLS};
 use crate::event::result::PassageScore;
 use crate::model::{Call, Meter, OverBudget, Purse};
 use crate::pipeline::plan::OnDown;
 use crate::stage::{Effect, Reply, Stage, StageError, StageErrorKind};
 
 /// Between two probes of a service that is down.
-const OUTAGE: Backoff = Backoff { base: Duration::from_millis(500), cap: Duration::from_secs(15) };
-/// Between two attempts.
-const RETRY: Backoff = Backoff { base: Duration::from_millis(500), cap: Duration::from_secs(30) };
+const OUTAGE: Backoff = Backoff { base: Duration::from_millis(500), most: Duration::from_secs(15) };
 /// Between two looks at a budget that has no known end.
 const BUDGET_PAUSE: Duration = Duration::from_secs(5);
 
@@ -138,7 +136,7 @@ pub async fn attempt(trial: Trial<'_>, around: &Surroundings) -> Result<Success,
                 if first {
                     tracing::warn!(%service, "down, intake pauses until it answers");
                 }
-                sleep(pause(OUTAGE, probes, around.clock.draw(), None)).await;
+                sleep(OUTAGE.wait(probes, around.clock.draw() as u64, None)).await;
                 deadline += around.deadline.forgive(began);
             }
             Next::AwaitBudget(over) => {
@@ -170,7 +168,7 @@ fn next(
             *used += 1;
             match *used < trial.attempts {
                 true => {
-                    Next::Retry(pause(RETRY, *used - 1, around.clock.draw(), error.retry_after))
+                    Next::Retry(CALLS.wait(*used, around.clock.draw() as u64, error.retry_after))
                 }
                 false => Next::GiveUp(Fault::of(error, "transient")),
             }

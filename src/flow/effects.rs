@@ -9,12 +9,12 @@ use tokio::time::sleep;
 use super::outage::Outages;
 use super::refusal::Refusal;
 use crate::base::clock::Clock;
-use crate::base::retry::{Backoff, pause};
+use crate::base::retry::Backoff;
 use crate::context::memory::MemoryErrorKind;
 use crate::context::memory::shelf::{Collections, ShelfError};
 use crate::stage::Effect;
 
-const OUTAGE: Backoff = Backoff { base: Duration::from_millis(200), cap: Duration::from_secs(15) };
+const OUTAGE: Backoff = Backoff { base: Duration::from_millis(200), most: Duration::from_secs(15) };
 
 /// What effects need.
 pub struct Hands {
@@ -49,8 +49,8 @@ pub async fn apply(hands: &Hands, effects: &[Effect]) -> Result<(), Refusal> {
                     if first {
                         tracing::warn!(%store, %error, "memory is down, intake pauses");
                     }
-                    sleep(pause(OUTAGE, failures, hands.clock.draw(), None)).await;
                     failures += 1;
+                    sleep(OUTAGE.wait(failures, hands.clock.draw() as u64, None)).await;
                 }
                 Err(error) => return Err(Refusal::Memory(error.to_string())),
             }

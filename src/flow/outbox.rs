@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::emit::Emitted;
-use crate::base::retry::{Backoff, pause};
+use crate::base::retry::Backoff;
 use crate::stream::{CommitError, CommitErrorKind};
 
 /// Bounds of one batch, and when it is due.
@@ -30,7 +30,7 @@ impl Default for Limits {
     }
 }
 
-const BACKOFF: Backoff = Backoff { base: Duration::from_millis(20), cap: Duration::from_secs(2) };
+const BACKOFF: Backoff = Backoff { base: Duration::from_millis(20), most: Duration::from_secs(2) };
 /// A rebalance that was seen by a commit is delivered within moments.
 const STALE_PAUSE: Duration = Duration::from_millis(20);
 
@@ -144,8 +144,8 @@ impl Outbox {
             }
             CommitErrorKind::Stale => self.not_before = Some(now + STALE_PAUSE),
             CommitErrorKind::Transient => {
-                self.not_before = Some(now + pause(BACKOFF, self.failures, draw, None));
                 self.failures += 1;
+                self.not_before = Some(now + BACKOFF.wait(self.failures, draw as u64, None));
             }
             CommitErrorKind::Unwritable(index) => {
                 let bad = match (index.and_then(|index| owner(&batch, index)), batch.len()) {
@@ -189,3 +189,6 @@ fn owner(batch: &[Emitted], output: usize) -> Option<usize> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,6 +22,9 @@ use crate::event::ids::StageKey;
 use crate::event::money::Money;
 
 pub mod dialect;
+pub mod http;
+pub mod target;
+pub mod transport;
 
 /// Who speaks a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -15,6 +15,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 
+pub mod fusion;
+pub mod local;
+mod payload;
+pub mod place;
 pub mod shelf;
 pub mod words;
 

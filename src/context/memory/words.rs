@@ -47,6 +47,15 @@ macro_rules! languages {
                 }
             }
 
+            /// Its name in the settings.
+            pub fn name(self) -> &'static str {
+                match self {
+                    Language::English => "english",
+                    Language::None => "none",
+                    $(Language::$variant => $name,)*
+                }
+            }
+
             fn algorithm(self) -> Option<Algorithm> {
                 match self {
                     Language::English => Some(Algorithm::English),
@@ -69,23 +78,44 @@ pub type Term = u32;
 /// The tokenizer of one language.
 pub struct Words {
     stemmer: Option<Stemmer>,
+    /// Whether an apostrophe ends a word, as in `l'eau`; elsewhere it belongs to it, as in `don't`.
+    elides: bool,
 }
 
 impl Words {
     /// For texts of this language.
     pub fn new(language: Language) -> Self {
-        Words { stemmer: language.algorithm().map(Stemmer::create) }
+        Words {
+            stemmer: language.algorithm().map(Stemmer::create),
+            elides: matches!(language, Language::French | Language::Italian),
+        }
     }
 
     /// Every word of a text, in order.
     pub fn terms(&self, text: &str) -> impl Iterator<Item = Term> {
-        text.unicode_words().filter(|word| word.len() <= LONGEST).map(|word| {
-            let lower = word.to_lowercase();
-            match &self.stemmer {
-                Some(stemmer) => term(&stemmer.stem(&lower)),
-                None => term(&lower),
+        let parts = |word: &str| {
+            // Stemmers know the plain apostrophe alone.
+            let lower = word.to_lowercase().replace('\u{2019}', "'");
+            if self.elides {
+                lower
+                    .split('\'')
+                    .filter(|part| !part.is_empty())
+                    .map(|part| self.term(part))
+                    .collect()
+            } else {
+                vec![self.term(&lower)]
             }
-        })
+        };
+        text.unicode_words().filter(|word| word.len() <= LONGEST).flat_map(parts)
+    }
+
+    fn term(&self, word: &str) -> Term {
+        let digest = match &self.stemmer {
+            Some(stemmer) => blake3::hash(stemmer.stem(word).as_bytes()),
+            None => blake3::hash(word.as_bytes()),
+        };
+        let [a, b, c, d, ..] = *digest.as_bytes();
+        Term::from_le_bytes([a, b, c, d])
     }
 
     /// The words of a question, each once, ascending.
@@ -96,34 +126,36 @@ impl Words {
         terms
     }
 
+    /// How many times each word stands in a passage.
+    pub fn count(&self, text: &str) -> BTreeMap<Term, u32> {
+        let mut counted = BTreeMap::new();
+        for term in self.terms(text) {
+            *counted.entry(term).or_default() += 1;
+        }
+        counted
+    }
+
     /// The words of a passage with their weights, ascending.
     pub fn passage(&self, text: &str) -> Vec<(Term, f32)> {
-        let mut times = BTreeMap::<Term, u32>::new();
-        let mut length = 0;
-        for term in self.terms(text) {
-            *times.entry(term).or_default() += 1;
-            length += 1;
-        }
-        times.into_iter().map(|(term, times)| (term, weight(times, length))).collect()
+        let counted = self.count(text);
+        let length = counted.values().sum();
+        counted.into_iter().map(|(term, times)| (term, weight(times, length))).collect()
     }
 }
 
 /// What a word weighs that stands `times` in a passage of `length` words.
 pub fn weight(times: u32, length: u32) -> f32 {
     let times = times as f32;
-    times * (K + 1.0) / (times + K * (1.0 - B + B * length as f32 / USUAL_LENGTH))
+    times * MOST / (times + K * (1.0 - B + B * length as f32 / USUAL_LENGTH))
 }
+
+/// What no weight reaches.
+pub const MOST: f32 = K + 1.0;
 
 /// What a word counts that `with` of `all` passages have. Never below zero.
 pub fn rarity(with: u64, all: u64) -> f32 {
     let (with, all) = (with as f32, all as f32);
     ((all - with + 0.5) / (with + 0.5) + 1.0).ln().max(0.0)
-}
-
-fn term(stem: &str) -> Term {
-    let digest = blake3::hash(stem.as_bytes());
-    let [a, b, c, d, ..] = *digest.as_bytes();
-    Term::from_le_bytes([a, b, c, d])
 }
 
 #[cfg(test)]

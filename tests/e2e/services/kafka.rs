@@ -1,0 +1,125 @@
+//! Apache Kafka: one node that is broker and controller, from the jars that Maven brings. It keeps its data over a
+//! restart.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+
+use super::parts::{Recipe, fixture, step};
+use super::server::{Server, fresh};
+use super::{Missing, ports};
+
+const PART: Recipe = Recipe {
+    name: "kafka",
+    inputs: &["kafka/pom.xml"],
+    tools: &["java", "mvn"],
+    make: |dir| {
+        let mut maven = Command::new("mvn");
+        maven.args(["--batch-mode", "--quiet", "--file"]).arg(fixture("kafka/pom.xml"));
+        maven.arg("dependency:copy-dependencies");
+        maven.arg(format!("-DoutputDirectory={}", dir.display()));
+        step(&mut maven, dir)
+    },
+};
+
+/// A broker.
+pub struct Kafka {
+    jars: PathBuf,
+    dir: PathBuf,
+    server: Server,
+}
+
+impl Kafka {
+    /// The jars, obtained when not there.
+    pub fn obtain() -> Result<PathBuf, Missing> {
+        PART.obtain().map_err(Missing::Part)
+    }
+
+    /// A fresh broker with its data in `dir`.
+    pub fn start(dir: &Path) -> Result<Kafka, Missing> {
+        let jars = Self::obtain()?;
+        fresh(|| {
+            let server = Server::new("broker", dir);
+            let kafka = Kafka { jars: jars.clone(), dir: dir.to_owned(), server };
+            kafka.prepare()?;
+            kafka.up().map(|()| kafka)
+        })
+    }
+
+    /// `host:port`.
+    pub fn brokers(&self) -> String {
+        format!("127.0.0.1:{}", self.server.port())
+    }
+
+    /// Kills it with no chance to tidy up.
+    pub fn kill(&self) {
+        self.server.kill();
+    }
+
+    /// Starts it again with the data it had, at the same address.
+    pub fn restart(&self) {
+        self.kill();
+        self.up().expect("a broker that started once starts again");
+    }
+
+    /// `STOP` makes a broker that does not answer, `CONT` lets it go on.
+    pub fn signal(&self, name: &str) {
+        self.server.signal(name);
+    }
+
+    /// Writes the settings and formats an empty data directory.
+    fn prepare(&self) -> Result<(), String> {
+        let data = self.dir.join("data");
+        if data.exists() {
+            fs::remove_dir_all(&data).map_err(|e| e.to_string())?;
+        }
+        let template = fs::read_to_string(fixture("kafka/server.properties"));
+        let settings = template
+            .map_err(|e| e.to_string())?
+            .replace("@DATA@", &data.display().to_string())
+            .replace("@PORT@", &self.server.port().to_string())
+            .replace("@CONTROLLER_PORT@", &ports::free().to_string());
+        fs::write(self.settings(), settings).map_err(|e| e.to_string())?;
+        let cluster = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 16]>());
+        let mut format = self.java("kafka.tools.StorageTool");
+        format.args(["format", "--cluster-id", &cluster, "--config"]).arg(self.settings());
+        step(&mut format, &self.dir)
+    }
+
+    fn up(&self) -> Result<(), String> {
+        let client: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", self.brokers())
+            // That a broker which is starting refuses connections is no news.
+            .set("log_level", "0")
+            .set("reconnect.backoff.max.ms", "100")
+            .create()
+            .map_err(|e| e.to_string())?;
+        let mut command = self.java("kafka.Kafka");
+        command.arg(self.settings());
+        self.server.up(&command, || match client.fetch_metadata(None, Duration::from_millis(500)) {
+            Ok(found) if !found.brokers().is_empty() => Ok(()),
+            Ok(_) => Err("it does not know itself yet".to_owned()),
+            Err(error) => Err(format!("it does not answer: {error}")),
+        })
+    }
+
+    fn settings(&self) -> PathBuf {
+        self.dir.join("server.properties")
+    }
+
+    fn java(&self, class: &str) -> Command {
+        let logging = fixture("kafka/log4j2.properties");
+        let mut java = Command::new("java");
+        // A small heap and the first compiler only: a broker of a test lives for minutes.
+        java.args(["-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]);
+        java.arg(format!("-Dlog4j.configurationFile={}", logging.display()));
+        java.arg("-cp").arg(self.jars.join("*")).arg(class);
+        java
+    }
+}
