@@ -25,6 +25,7 @@ use crate::model::{
 
 mod call;
 mod effects;
+mod memory;
 mod models;
 mod params;
 
