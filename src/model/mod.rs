@@ -23,7 +23,11 @@ use crate::event::money::Money;
 
 pub mod dialect;
 pub mod http;
+pub mod member;
+pub mod price;
+pub mod simulated;
 pub mod target;
+pub mod tokens;
 pub mod transport;
 
 /// Who speaks a message.

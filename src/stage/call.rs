@@ -70,8 +70,8 @@ impl super::Params for Params {
     fn check(&self, desk: &mut dyn Desk) -> Option<StageKind> {
         let target = desk.url(&self.url).and_then(|url| self.check_target(url, desk));
         let method = self.check_method(desk);
-        let named = self.headers.0.iter().filter(|(name, _)| !check_header(name, desk)).count();
-        let headers = self.headers.check(desk).filter(|_| named == 0);
+        let refused = self.headers.0.iter().filter(|(name, _)| !check_header(name, desk)).count();
+        let headers = self.headers.check(desk).filter(|_| refused == 0);
         let body = optional(self.body.as_ref().map(|body| desk.shape(body)));
         Some(Arc::new(Call { target: target?, method: method?, headers: headers?, body: body? }))
     }

@@ -146,19 +146,7 @@ fn row(connection: &Connection, collection: &Collection) -> Result<Row, MemoryEr
     let Some((there, dimensions, language)) = found else {
         return Err(invalid(format!("there is no collection `{name}` in the local store")));
     };
-    let declared = collection.dimensions.map(|dimensions| dimensions as i64);
-    if declared != dimensions {
-        let side = |dimensions: Option<i64>| match dimensions {
-            Some(dimensions) => format!("vectors of {dimensions} dimensions"),
-            None => "no vectors".to_owned(),
-        };
-        return Err(invalid(format!(
-            "collection `{name}` was made with {}, the settings now ask for {}: go back to the embedder it was made \
-             with, or import into a collection of another name",
-            side(dimensions),
-            side(declared)
-        )));
-    }
+    collection.made_with(dimensions.and_then(|dimensions| dimensions.try_into().ok()))?;
     if language != collection.language.name() {
         return Err(invalid(format!(
             "collection `{name}` was made with words in `{language}`, the settings now say `{}`: go back, or import \

@@ -19,6 +19,7 @@ pub mod fusion;
 pub mod local;
 mod payload;
 pub mod place;
+pub mod qdrant;
 pub mod shelf;
 pub mod words;
 
