@@ -69,3 +69,28 @@ fn good_pipelines_become_the_plans_their_authors_meant() {
         golden(&path.with_extension("txt"), &text);
     }
 }
+
+#[test]
+fn every_bad_pipeline_says_what_is_wrong_and_how_to_mend_it() {
+    for path in bad() {
+        let found = problems(&path);
+        golden(&path.with_extension("txt"), &found.to_string());
+        let code = code(&path);
+        let first = found.sorted().into_iter().find(|item| item.code == code);
+        assert!(first.is_some(), "{} does not show `{code}`:\n{found}", path.display());
+    }
+}
+
+/// Files and folders of `bad`, each named after a code; `<code>-warning` shows the milder case.
+fn bad() -> Vec<PathBuf> {
+    let mut all = yaml_files(&fixtures("bad"));
+    let entries = std::fs::read_dir(fixtures("bad")).unwrap().map(|entry| entry.unwrap().path());
+    all.extend(entries.filter(|path| path.is_dir() && !path.ends_with("prompts")));
+    all.sort();
+    all
+}
+
+fn code(path: &Path) -> String {
+    let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+    name.trim_end_matches("-warning").to_owned()
+}
