@@ -189,3 +189,6 @@ fn owner(batch: &[Emitted], output: usize) -> Option<usize> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests;

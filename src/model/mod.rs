@@ -22,6 +22,13 @@ use crate::event::ids::StageKey;
 use crate::event::money::Money;
 
 pub mod dialect;
+pub mod http;
+pub mod member;
+pub mod price;
+pub mod simulated;
+pub mod target;
+pub mod tokens;
+pub mod transport;
 
 /// Who speaks a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

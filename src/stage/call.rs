@@ -18,9 +18,12 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use reqwest::Method;
+use reqwest::header::HeaderName;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::base::nearest::suggestion;
 use crate::base::template::{Shape, Template};
 use crate::base::yaml::{Spanned, Tree, place};
 use crate::model;
@@ -30,7 +33,8 @@ use super::fields::{Fields, Templates};
 use super::http::{Http, Outgoing, Target};
 use super::{BuildError, Facts, Kind, Reply, Seat, Stage, StageError, StageKind, Wiring};
 
-const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
+const METHODS: [Method; 6] =
+    [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
 /// Headers that the engine or the connection sets.
 const OURS: [&str; 8] = [
     "host",
@@ -66,8 +70,8 @@ impl super::Params for Params {
     fn check(&self, desk: &mut dyn Desk) -> Option<StageKind> {
         let target = desk.url(&self.url).and_then(|url| self.check_target(url, desk));
         let method = self.check_method(desk);
-        let named = self.headers.0.iter().filter(|(name, _)| !check_header(name, desk)).count();
-        let headers = self.headers.check(desk).filter(|_| named == 0);
+        let refused = self.headers.0.iter().filter(|(name, _)| !check_header(name, desk)).count();
+        let headers = self.headers.check(desk).filter(|_| refused == 0);
         let body = optional(self.body.as_ref().map(|body| desk.shape(body)));
         Some(Arc::new(Call { target: target?, method: method?, headers: headers?, body: body? }))
     }
@@ -84,20 +88,24 @@ impl Params {
         target
     }
 
-    fn check_method(&self, desk: &mut dyn Desk) -> Option<&'static str> {
-        let Some(written) = &self.method else { return Some("POST") };
-        let known = METHODS.into_iter().find(|known| written.value.eq_ignore_ascii_case(known));
-        let bodiless = matches!(known, Some("GET" | "HEAD")) && self.body.is_some();
-        if known.is_none() {
+    fn check_method(&self, desk: &mut dyn Desk) -> Option<Method> {
+        let Some(written) = &self.method else { return Some(Method::POST) };
+        let known =
+            METHODS.into_iter().find(|known| written.value.eq_ignore_ascii_case(known.as_str()));
+        let Some(method) = known else {
             let message = format!("`{}` is not a method of `call`", written.value);
-            let help = format!("methods are `{}`", METHODS.join("`, `"));
-            desk.error(place(written), "unknown-method", message, Some(help));
-        } else if bodiless {
-            let message = format!("a {} has no body", written.value);
+            let help =
+                suggestion(&written.value, "methods are", METHODS.iter().map(Method::as_str));
+            desk.error(place(written), "unknown-method", message, help);
+            return None;
+        };
+        if self.body.is_some() && matches!(method, Method::GET | Method::HEAD) {
+            let message = format!("a {method} has no body");
             let help = "use `method: POST`, or leave `body` out".to_owned();
             desk.error(place(written), "body-not-allowed", message, Some(help));
+            return None;
         }
-        known.filter(|_| !bodiless)
+        Some(method)
     }
 }
 
@@ -108,7 +116,7 @@ fn check_header(name: &Spanned<String>, desk: &mut dyn Desk) -> bool {
         desk.error(place(name), "reserved-header", message, None);
         return false;
     }
-    if reqwest::header::HeaderName::from_bytes(name.value.as_bytes()).is_err() {
+    if HeaderName::from_bytes(name.value.as_bytes()).is_err() {
         let message = format!("`{}` is not a header name", name.value);
         desk.error(place(name), "invalid-header", message, None);
         return false;
@@ -119,7 +127,7 @@ fn check_header(name: &Spanned<String>, desk: &mut dyn Desk) -> bool {
 #[derive(Clone, Debug)]
 struct Call {
     target: Target,
-    method: &'static str,
+    method: Method,
     headers: Templates,
     body: Option<Shape>,
 }
@@ -131,7 +139,7 @@ impl Kind for Call {
             service: true,
             settings: vec![
                 ("url", self.target.source().to_owned()),
-                ("method", self.method.to_owned()),
+                ("method", self.method.to_string()),
             ],
             ..Facts::default()
         }
@@ -160,8 +168,12 @@ impl Stage for Built {
             Some(shape) => Some(encode(shape.render(scope)?, &mut headers)),
             None => None,
         };
-        let outgoing =
-            Outgoing { url: kind.target.render(scope)?, method: kind.method, headers, body };
+        let outgoing = Outgoing {
+            url: kind.target.render(scope)?,
+            method: kind.method.clone(),
+            headers,
+            body,
+        };
         let answer = self.http.send(outgoing, &kind.target, call).await?;
         Ok(Reply {
             value: json!({ "status": answer.status, "body": answer.body }),

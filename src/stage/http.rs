@@ -2,22 +2,23 @@
 //! and its time are bounded, redirects are not followed, and what an event brings can't change where a request goes.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
-use reqwest::{Method, Response, StatusCode, Url};
+use reqwest::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use reqwest::{Client, Method, Response, StatusCode, Url};
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
-use crate::base::clock::now_ms;
+use crate::base::clock::Clock;
 use crate::base::template::Template;
 use crate::event::cost::{Attempt, CostLine};
 use crate::event::ids::AttemptId;
 use crate::event::usage::Usage;
 use crate::model::Call;
 
-use super::{BuildError, StageError, StageErrorKind};
+use super::{StageError, StageErrorKind};
 
 /// The largest answer that is read.
 pub const MAX_ANSWER: usize = 4 << 20;
@@ -89,7 +90,7 @@ pub struct Outgoing {
     /// Address.
     pub url: Url,
     /// Method.
-    pub method: &'static str,
+    pub method: Method,
     /// Headers.
     pub headers: Vec<(String, String)>,
     /// Body.
@@ -105,9 +106,13 @@ pub struct Answer {
     pub body: Value,
 }
 
-/// Connections to services, shared by all stages.
+/// Connections to services, shared by all stages. They belong to the runtime that opened them, so each thread has a
+/// client of its own, made at its first call.
 #[derive(Clone)]
-pub struct Http(reqwest::Client);
+pub struct Http {
+    clients: Arc<RwLock<Vec<(ThreadId, bool, Client)>>>,
+    clock: Arc<dyn Clock>,
+}
 
 impl fmt::Debug for Http {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -116,19 +121,23 @@ impl fmt::Debug for Http {
 }
 
 impl Http {
-    /// No proxies, no redirects, no retries: a request goes where the pipeline file says, once.
-    pub fn new() -> Result<Self, BuildError> {
-        let client = reqwest::Client::builder()
-            .user_agent(concat!("vivremotion/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .no_proxy()
-            .tcp_nodelay(true)
-            .pool_max_idle_per_host(MAX_IDLE)
-            .pool_idle_timeout(IDLE)
-            .build();
-        client.map(Http).map_err(|e| BuildError(format!("no HTTP client can be made: {e}")))
+    /// Opens nothing yet. The clock stamps attempts.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Http { clients: Arc::default(), clock }
+    }
+
+    fn client(&self, secure: bool) -> Result<Client, StageError> {
+        let me = thread::current().id();
+        let clients = self.clients.read().unwrap_or_else(PoisonError::into_inner);
+        let mine = clients.iter().find(|(thread, tls, _)| *thread == me && *tls == secure);
+        if let Some((_, _, client)) = mine {
+            return Ok(client.clone());
+        }
+        drop(clients);
+        let made = client(secure)?;
+        let mut clients = self.clients.write().unwrap_or_else(PoisonError::into_inner);
+        clients.push((me, secure, made.clone()));
+        Ok(made)
     }
 
     /// One attempt, which ends before the call's deadline.
@@ -138,10 +147,10 @@ impl Http {
         target: &Target,
         call: &Call,
     ) -> Result<Answer, StageError> {
-        let mut request = self.request(outgoing, call)?;
-        *request.timeout_mut() = None;
-        let mut ticket = Ticket::open(target, call);
-        let outcome = match timeout_at(call.deadline, self.exchange(request, target)).await {
+        let client = self.client(outgoing.url.scheme() == "https")?;
+        let request = request(&client, outgoing, call)?;
+        let mut ticket = Ticket::open(target, call, &*self.clock);
+        let outcome = match timeout_at(call.deadline, exchange(&client, request, target)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(StageError::transient("timeout", "the service did not answer in time")),
         };
@@ -152,46 +161,66 @@ impl Http {
         }
         outcome
     }
+}
 
-    fn request(&self, outgoing: Outgoing, call: &Call) -> Result<reqwest::Request, StageError> {
-        let Outgoing { url, method, headers, body } = outgoing;
-        let method = Method::from_bytes(method.as_bytes()).unwrap_or(Method::POST);
-        let mut request = self.0.request(method, url);
-        for (name, value) in headers {
-            let value =
-                reqwest::header::HeaderValue::from_bytes(value.as_bytes()).map_err(|_| {
-                    let message =
-                        format!("the header `{name}` gives a text that no header can hold");
-                    StageError::permanent("invalid-header", message)
-                })?;
-            request = request.header(name, value);
-        }
-        request = request.header("idempotency-key", call.key.to_string());
-        if let Some(traceparent) = &call.traceparent {
-            request = request.header("traceparent", &**traceparent);
-        }
-        if let Some(body) = body {
-            request = request.body(body);
-        }
-        request.build().map_err(|_| {
-            StageError::permanent("invalid-request", "the request can't be put together")
-        })
-    }
+/// No proxies, no redirects, no retries: a request goes where the pipeline file says, once. Without TLS no root
+/// certificates are wanted, so that a machine without any can still call its own services.
+fn client(secure: bool) -> Result<Client, StageError> {
+    let builder = Client::builder()
+        .user_agent(concat!("vivremotion/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .no_proxy()
+        .tcp_nodelay(true)
+        .pool_max_idle_per_host(MAX_IDLE)
+        .pool_idle_timeout(IDLE);
+    let builder = if secure { builder } else { builder.tls_certs_only([]) };
+    builder.build().map_err(|_| {
+        let message =
+            "this machine has no root certificates for TLS; install its `ca-certificates`";
+        StageError::permanent("no-certificates", message)
+    })
+}
 
-    async fn exchange(
-        &self,
-        request: reqwest::Request,
-        target: &Target,
-    ) -> Result<Answer, StageError> {
-        let response = self.0.execute(request).await.map_err(|error| broken(&error, target))?;
-        let status = response.status();
-        if !status.is_success() && !status.is_redirection() {
-            return Err(refused(&response));
-        }
-        let json = is_json(&response);
-        let bytes = read(response, target).await?;
-        Ok(Answer { status: status.as_u16(), body: decode(bytes, json)? })
+fn request(
+    client: &Client,
+    outgoing: Outgoing,
+    call: &Call,
+) -> Result<reqwest::Request, StageError> {
+    let Outgoing { url, method, headers, body } = outgoing;
+    let mut request = client.request(method, url);
+    for (name, value) in headers {
+        let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| {
+            let message = format!("the header `{name}` gives a text that no header can hold");
+            StageError::permanent("invalid-header", message)
+        })?;
+        request = request.header(name, value);
     }
+    request = request.header("idempotency-key", call.key.to_string());
+    if let Some(traceparent) = &call.traceparent {
+        request = request.header("traceparent", &**traceparent);
+    }
+    if let Some(body) = body {
+        request = request.body(body);
+    }
+    let unsendable = "the request can't be put together";
+    request.build().map_err(|_| StageError::permanent("invalid-request", unsendable))
+}
+
+async fn exchange(
+    client: &Client,
+    request: reqwest::Request,
+    target: &Target,
+) -> Result<Answer, StageError> {
+    let response = client.execute(request).await.map_err(|error| broken(&error, target))?;
+    let status = response.status();
+    if !status.is_success() && !status.is_redirection() {
+        return Err(refused(&response));
+    }
+    let json = is_json(&response);
+    let bytes = read(response, target).await?;
+    Ok(Answer { status: status.as_u16(), body: decode(bytes, json)? })
 }
 
 fn broken(error: &reqwest::Error, target: &Target) -> StageError {
@@ -266,6 +295,7 @@ fn decode(bytes: Vec<u8>, json: bool) -> Result<Value, StageError> {
 /// Writes the attempt when it goes, also when the call is given up in the middle.
 struct Ticket<'c> {
     call: &'c Call,
+    clock: &'c dyn Clock,
     provider: String,
     url: String,
     started_at: i64,
@@ -275,12 +305,13 @@ struct Ticket<'c> {
 }
 
 impl<'c> Ticket<'c> {
-    fn open(target: &Target, call: &'c Call) -> Self {
+    fn open(target: &Target, call: &'c Call, clock: &'c dyn Clock) -> Self {
         Ticket {
             call,
+            clock,
             provider: target.authority(),
             url: target.source().to_owned(),
-            started_at: now_ms(),
+            started_at: clock.now(),
             start: Instant::now(),
             outcome: Some("cancelled"),
         }
@@ -293,7 +324,7 @@ impl Drop for Ticket<'_> {
         let duration = self.start.elapsed().as_micros();
         let provider = std::mem::take(&mut self.provider);
         self.call.meter.record(Attempt {
-            id: AttemptId::from_draw(rand::random()),
+            id: AttemptId::from_draw(self.clock.draw()),
             stage: self.call.key.stage.clone(),
             item: self.call.key.item,
             number: self.call.attempt,

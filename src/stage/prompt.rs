@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::de::{Deserialize, Deserializer};
 
+use crate::base::nearest::suggestion;
 use crate::base::template::{Template, TemplateError};
 use crate::base::yaml::{Spanned, Text, Tree, TreeValue, place, refuse};
 use crate::model::{Message, Role};
@@ -83,8 +84,8 @@ fn check_turn(turn: &(Spanned<String>, Text), desk: &mut dyn Desk) -> Option<(Ro
         "assistant" => Some(Role::Assistant),
         other => {
             let message = format!("`{other}` is not a role of a prompt");
-            let help = format!("roles are `{}`", ROLES.join("`, `"));
-            desk.error(place(role), "unknown-role", message, Some(help));
+            let help = suggestion(other, "roles are", ROLES);
+            desk.error(place(role), "unknown-role", message, help);
             None
         }
     };

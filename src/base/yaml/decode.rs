@@ -19,8 +19,27 @@ pub fn from_tree<T: for<'de> Deserialize<'de>>(
     tree: &Tree,
     found: &mut Diagnostics,
 ) -> Option<T> {
+    read(file, None, tree, found)
+}
+
+/// The same, for a tree that stands under a key: what it lacks is named by it.
+pub fn from_tree_under<T: for<'de> Deserialize<'de>>(
+    file: &Arc<str>,
+    key: &Spanned<String>,
+    tree: &Tree,
+    found: &mut Diagnostics,
+) -> Option<T> {
+    read(file, Some(key), tree, found)
+}
+
+fn read<T: for<'de> Deserialize<'de>>(
+    file: &Arc<str>,
+    key: Option<&Spanned<String>>,
+    tree: &Tree,
+    found: &mut Diagnostics,
+) -> Option<T> {
     let unknown = RefCell::new(Vec::new());
-    let result = T::deserialize(Node { tree, key: None, unknown: &unknown });
+    let result = T::deserialize(Node { tree, key, unknown: &unknown });
     let mut problems = unknown.into_inner();
     let value = result.map_err(|problem| problems.push(problem.at(tree.place()))).ok();
     for Problem { place, code, message, help } in problems {

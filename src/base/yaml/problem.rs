@@ -15,8 +15,15 @@ pub fn refuse<E: de::Error>(code: &'static str, message: String, help: Option<St
 
 const MARK: char = '\u{1}';
 /// Codes that [`refuse`] may name: a diagnostic's code is a constant.
-const CODES: &[&str] =
-    &["bad-duration", "bad-size", "bad-amount", "wrong-type", "unknown-word", "bad-value"];
+const CODES: &[&str] = &[
+    "bad-duration",
+    "bad-size",
+    "bad-amount",
+    "wrong-type",
+    "unknown-word",
+    "bad-value",
+    "bad-start",
+];
 
 /// What went wrong on the way; the innermost place wins.
 #[derive(Debug)]

@@ -1,0 +1,260 @@
+//! HTTP out: the one file that knows the client library. It posts a body and brings back a whole reply or the class of
+//! what went wrong.
+//!
+//! **Lanes.** Connections belong to the runtime that opened them, so each thread gets clients of its own, made at its
+//! first call. Over TLS, HTTP/2 carries at most some hundred streams a connection: then a thread has several clients,
+//! taken in turn.
+//!
+//! It follows no redirect, uses no proxy, reads no environment, retries nothing, and puts neither address nor header
+//! into an error.
+
+use std::error::Error as _;
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::thread::ThreadId;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Body, Client, Method, Request, Url};
+
+use super::ModelErrorKind;
+use super::dialect;
+use crate::base::secret::Secret;
+
+/// Time to open a connection, TLS included.
+const CONNECT: Duration = Duration::from_secs(3);
+/// How long an idle connection is kept: longer than the gaps between calls, shorter than servers commonly keep theirs.
+const IDLE: Duration = Duration::from_secs(90);
+/// Largest reply that is read.
+pub const LARGEST_REPLY: usize = 16 * 1024 * 1024;
+/// Calls that share a client where HTTP/2 is offered.
+const STREAMS: usize = 100;
+/// Most clients of a thread.
+const MOST_CLIENTS: usize = 64;
+
+/// Connections to one provider.
+pub struct Transport {
+    lanes: RwLock<Vec<(ThreadId, Arc<Lane>)>>,
+    secure: bool,
+    fan: usize,
+    base: Url,
+}
+
+struct Lane {
+    clients: Vec<Client>,
+    turn: AtomicUsize,
+}
+
+/// A prepared place to post to.
+pub struct Place {
+    url: Url,
+    headers: HeaderMap,
+}
+
+/// A whole reply.
+pub struct Received {
+    /// HTTP status.
+    pub status: u16,
+    /// Headers.
+    pub headers: ReceivedHeaders,
+    /// Body.
+    pub body: Bytes,
+}
+
+/// Headers of a reply.
+pub struct ReceivedHeaders(HeaderMap);
+
+impl dialect::Headers for ReceivedHeaders {
+    fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).and_then(|value| value.to_str().ok())
+    }
+}
+
+/// Why there is no reply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TransportError {
+    /// Unreachable, Transport, Timeout or Malformed.
+    pub kind: ModelErrorKind,
+    /// What happened, to follow the provider's name in a sentence.
+    pub what: &'static str,
+    /// False when the request surely never left.
+    pub sent: bool,
+}
+
+impl Transport {
+    /// To a base address; opens nothing yet. `max_in_flight` tells how many clients HTTP/2 wants.
+    pub fn new(base_url: &str, max_in_flight: Option<usize>) -> Result<Self, String> {
+        let wrong = |why: &str| format!("`base_url` is {why}; expected such as `https://host/v1`");
+        let mut base = Url::parse(base_url).map_err(|_| wrong("no address"))?;
+        let secure = match base.scheme() {
+            "https" => true,
+            "http" => false,
+            _ => return Err(wrong("neither http nor https")),
+        };
+        if !base.username().is_empty() || base.password().is_some() {
+            return Err(wrong("an address with a name or password in it; use `api_key`"));
+        }
+        if base.query().is_some() || base.fragment().is_some() {
+            return Err(wrong("an address with a `?` or `#` in it"));
+        }
+        let path = base.path().trim_end_matches('/').to_owned();
+        base.set_path(&path);
+        let fan = match secure {
+            true => max_in_flight.unwrap_or(STREAMS * 4).div_ceil(STREAMS).clamp(1, MOST_CLIENTS),
+            false => 1,
+        };
+        let transport = Transport { lanes: RwLock::new(Vec::new()), secure, fan, base };
+        transport.lane().map_err(|error| error.what.to_owned())?;
+        Ok(transport)
+    }
+
+    /// A place below the base address.
+    pub fn place(&self, path: &str, headers: &[(&'static str, Secret)]) -> Result<Place, String> {
+        let mut url = self.base.clone();
+        url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
+        let mut map = HeaderMap::with_capacity(headers.len() + 6);
+        map.insert("content-type", HeaderValue::from_static("application/json"));
+        map.insert("accept", HeaderValue::from_static("application/json"));
+        let agent = concat!("vivremotion/", env!("CARGO_PKG_VERSION"));
+        map.insert("user-agent", HeaderValue::from_static(agent));
+        for (name, value) in headers {
+            let mut value = HeaderValue::from_str(value.expose()).map_err(|_| {
+                format!("the value of header `{name}` has characters that no header may have")
+            })?;
+            value.set_sensitive(true);
+            map.insert(HeaderName::from_static(name), value);
+        }
+        Ok(Place { url, headers: map })
+    }
+
+    /// Posts a body. `extra` headers that can't be sent are left out.
+    pub async fn post(
+        &self,
+        place: &Place,
+        body: Vec<u8>,
+        extra: &[(&'static str, &str)],
+    ) -> Result<Received, TransportError> {
+        let lane = self.lane()?;
+        let turn = lane.turn.fetch_add(1, Ordering::Relaxed) % lane.clients.len().max(1);
+        let Some(client) = lane.clients.get(turn) else { return Err(NO_CLIENT) };
+        let mut request = Request::new(Method::POST, place.url.clone());
+        *request.headers_mut() = place.headers.clone();
+        for (name, value) in extra {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                request.headers_mut().insert(HeaderName::from_static(name), value);
+            }
+        }
+        *request.body_mut() = Some(Body::from(body));
+        let response = client.execute(request).await.map_err(|error| unanswered(&error))?;
+        whole(response).await
+    }
+
+    /// The clients of this thread.
+    fn lane(&self) -> Result<Arc<Lane>, TransportError> {
+        let me = std::thread::current().id();
+        let lanes = self.lanes.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, lane)) = lanes.iter().find(|(thread, _)| *thread == me) {
+            return Ok(Arc::clone(lane));
+        }
+        drop(lanes);
+        let clients = (0..self.fan).map(|_| client(self.secure)).collect::<Result<_, _>>()?;
+        let lane = Arc::new(Lane { clients, turn: AtomicUsize::new(0) });
+        let mut lanes = self.lanes.write().unwrap_or_else(PoisonError::into_inner);
+        lanes.push((me, Arc::clone(&lane)));
+        Ok(lane)
+    }
+}
+
+const NO_CLIENT: TransportError = TransportError {
+    kind: ModelErrorKind::Unreachable,
+    what: "can't be called over TLS: this machine has no root certificates; install its `ca-certificates`",
+    sent: false,
+};
+
+fn client(secure: bool) -> Result<Client, TransportError> {
+    let builder = Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .no_proxy()
+        .referer(false)
+        .tcp_nodelay(true)
+        .connect_timeout(CONNECT)
+        .pool_idle_timeout(IDLE)
+        .pool_max_idle_per_host(usize::MAX);
+    // Without TLS no root certificates are wanted; a machine that has none can still call its own servers.
+    let builder = if secure { builder } else { builder.tls_certs_only([]) };
+    builder.build().map_err(|_| NO_CLIENT)
+}
+
+/// The whole body, or what cut it short.
+async fn whole(mut response: reqwest::Response) -> Result<Received, TransportError> {
+    let too_large = TransportError {
+        kind: ModelErrorKind::Malformed,
+        what: "sent a reply of more than 16 MiB",
+        sent: true,
+    };
+    let announced = response.content_length().unwrap_or(0);
+    if usize::try_from(announced).unwrap_or(usize::MAX) > LARGEST_REPLY {
+        return Err(too_large);
+    }
+    let status = response.status().as_u16();
+    let headers = ReceivedHeaders(std::mem::take(response.headers_mut()));
+    let mut first = Bytes::new();
+    let mut rest = BytesMut::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| cut(&error))? {
+        if first.len() + rest.len() + chunk.len() > LARGEST_REPLY {
+            return Err(too_large);
+        }
+        // Most replies come in one piece, which is then not copied.
+        if first.is_empty() && rest.is_empty() {
+            first = chunk;
+            continue;
+        }
+        if rest.is_empty() {
+            rest.extend_from_slice(&std::mem::take(&mut first));
+        }
+        rest.extend_from_slice(&chunk);
+    }
+    let body = if rest.is_empty() { first } else { rest.freeze() };
+    Ok(Received { status, headers, body })
+}
+
+fn unanswered(error: &reqwest::Error) -> TransportError {
+    let (kind, what, sent) = if error.is_connect() {
+        let what = match refused(error) {
+            true => "can't be reached: connection refused",
+            false => "can't be reached: no connection",
+        };
+        (ModelErrorKind::Unreachable, what, false)
+    } else if error.is_builder() {
+        (ModelErrorKind::InvalidRequest, "can't be asked: the request can't be built", false)
+    } else if error.is_timeout() {
+        (ModelErrorKind::Timeout, "did not answer in time", true)
+    } else {
+        (ModelErrorKind::Transport, "broke the connection before it answered", true)
+    };
+    TransportError { kind, what, sent }
+}
+
+fn cut(error: &reqwest::Error) -> TransportError {
+    if error.is_timeout() {
+        let what = "did not finish its answer in time";
+        return TransportError { kind: ModelErrorKind::Timeout, what, sent: true };
+    }
+    let what = "broke the connection in the middle of its answer";
+    TransportError { kind: ModelErrorKind::Malformed, what, sent: true }
+}
+
+fn refused(error: &reqwest::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let io = error.downcast_ref::<io::Error>();
+        if io.is_some_and(|io| io.kind() == io::ErrorKind::ConnectionRefused) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
