@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
-mod kafka;
 mod parts;
+mod qdrant;
 mod services;
 mod story;
 
@@ -23,7 +23,7 @@ use story::{Story, World};
 
 /// Every story, in reading order.
 fn stories() -> Vec<Story> {
-    [parts::stories(), kafka::stories()].into_iter().flatten().collect()
+    [parts::stories(), qdrant::stories()].into_iter().flatten().collect()
 }
 
 fn main() -> ExitCode {
