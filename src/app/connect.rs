@@ -8,6 +8,7 @@ use tokio::time::sleep;
 
 use crate::base::clock::Clock;
 use crate::base::retry::Backoff;
+use crate::base::sqlite;
 use crate::codec::registry::Registry;
 use crate::codec::registry::embedded::Embedded;
 use crate::codec::registry::http::Http;
@@ -23,6 +24,7 @@ use crate::settings::{
 };
 use crate::stage::Wiring;
 use crate::stream::kafka::{KafkaConfig, KafkaLog};
+use crate::stream::local;
 use crate::stream::{Log, StreamError, StreamErrorKind};
 
 const PATIENCE: Backoff =
@@ -104,7 +106,10 @@ pub async fn patiently<T, E: Into<ConnectError>>(
 }
 
 /// The log of the settings.
-pub async fn log(settings: &Settings) -> Result<Arc<dyn Log>, ConnectError> {
+pub async fn log(
+    settings: &Settings,
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<dyn Log>, ConnectError> {
     match &settings.log {
         LogSettings::Local(local) => {
             if let Some(folder) = local.path.parent() {
@@ -112,9 +117,12 @@ pub async fn log(settings: &Settings) -> Result<Arc<dyn Log>, ConnectError> {
                     ConnectError::wrong(format!("can't make `{}`: {error}", folder.display()))
                 })?;
             }
-            let full = local.synchronous == Synchronous::Full;
-            let _ = full;
-            Err(ConnectError::wrong("local log pending"))
+            let synchronous = match local.synchronous {
+                Synchronous::Full => sqlite::Synchronous::Full,
+                Synchronous::Normal => sqlite::Synchronous::Normal,
+            };
+            let file = local::Settings { path: local.path.clone(), synchronous };
+            Ok(Arc::new(local::Local::open(file, Arc::clone(clock)).await?))
         }
         LogSettings::Kafka(kafka) => {
             let client = kafka.client.iter();

@@ -122,7 +122,7 @@ pub async fn start(
     let named = kafka(&settings).and_then(|kafka| kafka.instance.clone());
     let instance = Instance::take(named.as_ref(), &settings.state).map_err(StartError::Refused)?;
     let (log, cluster) = patiently(&outages, &clock, log_name(&settings), async || {
-        let log = connect::log(&settings).await?;
+        let log = connect::log(&settings, &clock).await?;
         let cluster = log.cluster().await?;
         Ok::<_, ConnectError>((log, cluster))
     })

@@ -102,7 +102,8 @@ fn price(desk: &mut Desk<'_>, spec: PriceSpec) -> Option<Price> {
     };
     if spec.input.is_none() && spec.output.is_none() {
         let message = "a price has neither `input` nor `output`";
-        let help = "write `input: 0.40 USD`; for what costs nothing write `price: free` at the model";
+        let help =
+            "write `input: 0.40 USD`; for what costs nothing write `price: free` at the model";
         desk.error(spec.from.place(), "missing-key", message, Some(help));
         return None;
     }

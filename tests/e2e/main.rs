@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
+mod kafka;
 mod parts;
 mod qdrant;
 mod services;
@@ -23,7 +24,7 @@ use story::{Story, World};
 
 /// Every story, in reading order.
 fn stories() -> Vec<Story> {
-    [parts::stories(), qdrant::stories()].into_iter().flatten().collect()
+    [parts::stories(), kafka::stories(), qdrant::stories()].into_iter().flatten().collect()
 }
 
 fn main() -> ExitCode {

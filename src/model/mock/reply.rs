@@ -13,7 +13,8 @@ use crate::model::simulated::behaviour::Fault;
 /// A whole JSON body.
 pub(super) fn json(status: u16, body: Vec<u8>) -> Response {
     let mut response = Response::new(Body::from(body));
-    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *response.status_mut() =
+        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response
         .headers_mut()
         .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -42,9 +43,8 @@ pub(super) fn broken(fault: Fault, whole: Vec<u8>, line: Line) -> Response {
                 _ => "server_error",
             };
             let mut response = error(code, class, "as the mock server was told");
-            let asked = retry_after.and_then(|asked| {
-                HeaderValue::from_str(&asked.as_secs_f64().to_string()).ok()
-            });
+            let asked = retry_after
+                .and_then(|asked| HeaderValue::from_str(&asked.as_secs_f64().to_string()).ok());
             if let Some(asked) = asked {
                 response.headers_mut().insert(header::RETRY_AFTER, asked);
             }
@@ -80,13 +80,17 @@ fn huge() -> Response {
 /// Server-sent events. The line ends when the last was taken, or undelivered when the caller goes away before;
 /// `whole` false breaks the connection after half of them.
 pub(super) fn streamed(events: Vec<Value>, line: Line, whole: bool) -> Response {
-    let events: Vec<String> = events.iter().map(Value::to_string).chain(["[DONE]".to_owned()]).collect();
+    let events: Vec<String> =
+        events.iter().map(Value::to_string).chain(["[DONE]".to_owned()]).collect();
     let count = if whole { events.len() } else { events.len() / 2 };
     let mut line = Some(line);
     let mut rest = events.into_iter().take(count);
     let chunks = std::iter::from_fn(move || match rest.next() {
         Some(event) => {
-            if whole && rest.len() == 0 && let Some(line) = line.take() {
+            if whole
+                && rest.len() == 0
+                && let Some(line) = line.take()
+            {
                 line.end(Ending { status: Some(200), delivered: true });
             }
             Some(Ok(Bytes::from(format!("data: {event}\n\n"))))

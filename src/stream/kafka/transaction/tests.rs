@@ -296,10 +296,7 @@ fn access_refused_at_the_start_is_no_reason_to_try_again() {
     assert_eq!(machine.open(Duration::ZERO), Action::Renew);
     assert_eq!(machine.next(Event::Done, STEP), Action::Init);
     let action = machine.next(fault(Class::Fatal, Subject::Access), STEP * 2);
-    assert!(matches!(
-        action,
-        Action::Finish(Outcome::Failed { subject: Subject::Access, .. })
-    ));
+    assert!(matches!(action, Action::Finish(Outcome::Failed { subject: Subject::Access, .. })));
 }
 
 // ---- against a naive model of the broker ----
@@ -381,7 +378,8 @@ impl World {
                 assert!(self.initialised, "a transaction on a producer that is not initialised");
                 assert!(!self.late, "a transaction on a producer whose last outcome was in doubt");
                 assert!(!self.open, "a transaction within a transaction");
-                (self.open, self.produced, self.reported, self.offsets) = (true, false, false, false);
+                (self.open, self.produced, self.reported, self.offsets) =
+                    (true, false, false, false);
                 Event::Done
             }
             Action::Produce => {
