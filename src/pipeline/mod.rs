@@ -9,6 +9,7 @@ pub mod describe;
 pub mod known;
 pub mod load;
 pub mod plan;
+pub mod samples;
 pub mod schema;
 pub mod spec;
 
