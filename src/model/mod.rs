@@ -24,6 +24,7 @@ use crate::event::money::Money;
 pub mod dialect;
 pub mod http;
 pub mod member;
+pub mod mock;
 pub mod price;
 pub mod simulated;
 pub mod target;

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 
+pub mod batch;
 pub mod fusion;
 pub mod local;
 mod payload;
