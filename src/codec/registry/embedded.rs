@@ -70,7 +70,9 @@ impl Registry for Embedded {
     async fn schema(&self, id: u32) -> Result<Option<Schema>, CodecError> {
         self.run(move |connection| {
             connection
-                .query_row("SELECT text FROM registry_schemas WHERE id = ?1", [id], |row| row.get(0))
+                .query_row("SELECT text FROM registry_schemas WHERE id = ?1", [id], |row| {
+                    row.get(0)
+                })
                 .optional()
                 .map(|text| text.map(plain))
                 .map_err(broken)
@@ -147,10 +149,13 @@ fn register(connection: &mut Connection, subject: &str, schema: &str) -> Result<
     }
     let number = newest.map_or(0, |newest| newest.number) + 1;
     let id = (|| {
-        transaction.execute("INSERT OR IGNORE INTO registry_schemas (text) VALUES (?1)", [&text])?;
-        let id: u32 =
-            transaction
-                .query_row("SELECT id FROM registry_schemas WHERE text = ?1", [&text], |row| row.get(0))?;
+        transaction
+            .execute("INSERT OR IGNORE INTO registry_schemas (text) VALUES (?1)", [&text])?;
+        let id: u32 = transaction.query_row(
+            "SELECT id FROM registry_schemas WHERE text = ?1",
+            [&text],
+            |row| row.get(0),
+        )?;
         transaction.execute(
             "INSERT INTO registry_subjects (subject, version, schema) VALUES (?1, ?2, ?3)",
             params![subject, number, id],
