@@ -4,6 +4,8 @@
 pub mod codec;
 pub mod dialect;
 pub mod log;
+mod log_local;
+mod log_memory;
 #[macro_use]
 pub mod memory;
 pub mod memory_local;
