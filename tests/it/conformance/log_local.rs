@@ -17,7 +17,7 @@ use vivremotion::stream::{
     OnCorruptProgress, Output, Progress, Record, StreamErrorKind, Topic, TopicPartition,
 };
 
-use super::log::{Bench, behaviours};
+use super::log::Bench;
 
 /// Nothing here takes longer.
 const WAIT: Duration = Duration::from_secs(30);

@@ -11,7 +11,7 @@ use vivremotion::stream::{
     TopicPartition,
 };
 
-use super::log::{Bench, behaviours};
+use super::log::Bench;
 
 fn memory() -> Memory {
     Memory::new(Arc::new(HeldClock::new(1_790_000_000_000, 1)))

@@ -3,6 +3,7 @@
 
 pub mod codec;
 pub mod dialect;
+#[macro_use]
 pub mod log;
 mod log_local;
 mod log_memory;
