@@ -11,8 +11,10 @@ use super::desk::{Desk, without_later};
 use crate::base::diagnostic::Place;
 use crate::base::quantity::Span;
 use crate::base::secret::Secret;
+use crate::base::sqlite::Synchronous;
 use crate::base::yaml::{Spanned, Tree, TreeValue};
 use crate::stream::Guarantee;
+use crate::stream::kafka::{KafkaConfig, refusal};
 
 /// File of the local log in the state folder.
 pub(super) const FILE: &str = "log.db";
@@ -36,7 +38,7 @@ pub enum LogSettings {
 pub struct Local {
     /// The file.
     pub path: PathBuf,
-    /// When a commit is durable.
+    /// When a commit counts as done.
     pub synchronous: Synchronous,
 }
 
@@ -44,17 +46,6 @@ impl Local {
     pub(super) fn in_folder(state: &Path) -> Self {
         Local { path: state.join(FILE), synchronous: Synchronous::Full }
     }
-}
-
-/// When a commit is durable.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Synchronous {
-    /// When it returns.
-    #[default]
-    Full,
-    /// Soon after: a loss of power may take the last commits with it, never half of one.
-    Normal,
 }
 
 /// A cluster.
@@ -76,6 +67,18 @@ pub struct Kafka {
     pub client: Vec<(String, Secret)>,
     /// Names of the engine's own topics.
     pub names: Names,
+}
+
+impl Kafka {
+    /// How the client reaches the cluster.
+    pub fn config(&self) -> KafkaConfig {
+        let exposed = |(name, value): &(String, Secret)| (name.clone(), value.expose().to_owned());
+        KafkaConfig {
+            brokers: self.brokers.clone(),
+            client: self.client.iter().map(exposed).collect(),
+            group_prefix: self.group_prefix.to_string(),
+        }
+    }
 }
 
 /// Names of the engine's own topics.
@@ -105,7 +108,15 @@ enum LogSpec {
 struct LocalSpec {
     path: Option<Spanned<String>>,
     #[serde(default)]
-    synchronous: Synchronous,
+    synchronous: SynchronousSpec,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "lowercase")]
+enum SynchronousSpec {
+    #[default]
+    Full,
+    Normal,
 }
 
 #[derive(Deserialize)]
@@ -146,7 +157,10 @@ pub(super) fn read(
 ) -> Option<LogSettings> {
     match desk.under(key, tree)? {
         LogSpec::Local(LocalSpec { path, synchronous }) => {
-            let mut local = Local { synchronous, ..Local::in_folder(state) };
+            let mut local = Local::in_folder(state);
+            if let SynchronousSpec::Normal = synchronous {
+                local.synchronous = Synchronous::Normal;
+            }
             if let Some(path) = path {
                 if path.value.is_empty() {
                     desk.error(path.place(), "bad-value", "expected the path of a file", None);
@@ -203,6 +217,11 @@ fn brokers(desk: &mut Desk<'_>, brokers: &Spanned<String>) {
 fn client(desk: &mut Desk<'_>, tree: &Tree) -> Vec<(String, Secret)> {
     let mut client = Vec::new();
     for (key, inner) in desk.named("client", tree) {
+        if let Some(reason) = refusal(&key.value) {
+            let message = format!("`{}` can't be set under `client`", key.value);
+            desk.error(key.place(), "owned-setting", message, Some(reason));
+            continue;
+        }
         let value = match &inner.value {
             TreeValue::Leaf(Json::String(text)) => text.clone(),
             TreeValue::Leaf(leaf @ (Json::Number(_) | Json::Bool(_))) => leaf.to_string(),

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::base::diagnostic::Diagnostics;
+pub use crate::base::sqlite::Synchronous;
 use crate::event::money::{DEFAULT_CURRENCY, Money};
 
 mod desk;
@@ -29,10 +30,10 @@ mod topics;
 pub use engine::Engine;
 pub use environment::{Environment, Process};
 pub use load::{DEFAULT_FILE, load, read};
-pub use log::{Kafka, Local, LogSettings, Names, Synchronous};
+pub use log::{Kafka, Local, LogSettings, Names};
 pub use memory::{CollectionSettings, MemorySettings, Store};
 pub use models::{Member, ModelSettings, Provider};
-pub use prices::{Price, Prices};
+pub use prices::Prices;
 pub use registry::RegistrySettings;
 pub use topics::{Identity, TopicSettings};
 

@@ -9,7 +9,7 @@ use super::desk::Desk;
 use crate::base::clock::parse_time;
 use crate::base::quantity::Amount;
 use crate::base::yaml::{Spanned, Tree};
-use crate::event::money::Money;
+use crate::model::price::{Price, PriceBook};
 
 /// Hexadecimal digits of a catalogue's digest.
 const DIGEST: usize = 16;
@@ -24,35 +24,23 @@ pub struct Prices {
 }
 
 impl Prices {
+    /// As the models are given it.
+    pub fn book(&self) -> PriceBook {
+        let entries = self.of.iter().map(|(name, prices)| (name.to_string(), prices.clone()));
+        PriceBook::new(entries, self.catalogue.clone())
+    }
+
     /// Whether `provider/model` has a price at all.
     pub fn has(&self, key: &str) -> bool {
         self.of.contains_key(key)
     }
 }
 
-/// What a million tokens of each part cost from a moment on. A part without a price of its own costs what the part does
-/// that it belongs to: both sides of a cache `input`, reasoning `output`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Price {
-    /// Milliseconds since the epoch.
-    pub from: i64,
-    /// Prompt.
-    pub input: Option<Money>,
-    /// Prompt, read from the provider's cache.
-    pub cache_read: Option<Money>,
-    /// Prompt, written to the provider's cache.
-    pub cache_write: Option<Money>,
-    /// Answer.
-    pub output: Option<Money>,
-    /// Hidden reasoning.
-    pub reasoning: Option<Money>,
-}
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PriceSpec {
     from: Spanned<String>,
-    input: Option<Spanned<Amount>>,
+    input: Spanned<Amount>,
     cache_read: Option<Spanned<Amount>>,
     cache_write: Option<Spanned<Amount>>,
     output: Option<Spanned<Amount>>,
@@ -100,17 +88,10 @@ fn price(desk: &mut Desk<'_>, spec: PriceSpec) -> Option<Price> {
         desk.error(spec.from.place(), "bad-value", message, Some(help));
         return None;
     };
-    if spec.input.is_none() && spec.output.is_none() {
-        let message = "a price has neither `input` nor `output`";
-        let help =
-            "write `input: 0.40 USD`; for what costs nothing write `price: free` at the model";
-        desk.error(spec.from.place(), "missing-key", message, Some(help));
-        return None;
-    }
     let mut money = |amount: Option<Spanned<Amount>>| amount.and_then(|amount| desk.money(&amount));
     Some(Price {
         from,
-        input: money(spec.input),
+        input: money(Some(spec.input))?,
         cache_read: money(spec.cache_read),
         cache_write: money(spec.cache_write),
         output: money(spec.output),

@@ -181,7 +181,7 @@ fn models_and_routes_lead_to_providers_and_prices() {
     assert_eq!(priced, [Some(true), Some(false), Some(true), Some(false), Some(true), None]);
     let prices = &settings.prices.of["openai/gpt-4.1-mini"];
     assert!(prices[0].from < prices[1].from, "oldest first");
-    assert_eq!(prices[0].input, Some(Money(400_000_000)));
+    assert_eq!(prices[0].input, Money(400_000_000));
     assert_eq!(prices[1].cache_read, None);
 }
 

@@ -10,7 +10,7 @@ use rdkafka::consumer::BaseConsumer;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{ClientConfig, TopicPartitionList};
 use tokio::time::timeout;
-use vivremotion::stream::kafka::{KafkaConfig, KafkaLog};
+use vivremotion::stream::kafka::{KafkaConfig, KafkaLog, probe, probe_name, recall, remember};
 use vivremotion::stream::{
     Assignment, Batch, CommitErrorKind, Delivery, Epoch, From, Guarantee, Log, LogReader,
     LogWriter, Membership, OnCorruptProgress, Output, Progress, Record, StreamErrorKind, Topic,
@@ -85,6 +85,11 @@ pub fn stories() -> Vec<Story> {
             name: "a_follower_passes_over_aborted_records_and_knows_when_it_has_caught_up",
             needs: &[Need::Kafka],
             run: |world| follow(world).boxed_local(),
+        },
+        Story {
+            name: "the_probe_finds_that_a_real_broker_keeps_its_promises",
+            needs: &[Need::Kafka],
+            run: |world| probed(world).boxed_local(),
         },
         Story {
             name: "commits_in_doubt_while_the_broker_is_killed_are_decided_right",
@@ -577,6 +582,29 @@ async fn follow(world: &World) {
     producer.commit_transaction(WAIT).unwrap();
     let read = timeout(WAIT, late.next(WAIT)).await.unwrap().unwrap();
     assert_eq!(read[0].value.as_deref(), Some(b"open".as_slice()));
+}
+
+async fn probed(world: &World) {
+    let config = KafkaConfig {
+        brokers: world.kafka().brokers(),
+        client: Vec::new(),
+        group_prefix: world.name("prefix"),
+    };
+    let absent = probe(&config).await.unwrap_err();
+    assert_eq!(absent.kind, StreamErrorKind::UnknownTopic, "{}", absent.message);
+    let log = KafkaLog::new(config.clone()).unwrap();
+    topic(&log, &probe_name(&config), 1).await;
+    // Two engines that start together.
+    let (one, other) = tokio::join!(probe(&config), probe(&config));
+    for verdict in [one, other] {
+        let verdict = verdict.unwrap();
+        assert!(verdict.holds(), "{:?}", verdict.refusals);
+    }
+    let cluster = log.cluster().await.unwrap();
+    assert!(!recall(world.dir(), &cluster));
+    remember(world.dir(), &cluster).unwrap();
+    assert!(recall(world.dir(), &cluster));
+    assert!(!recall(world.dir(), "another"));
 }
 
 /// Commits `n` batches of two records; repeats one that was not written, as the committer does.
