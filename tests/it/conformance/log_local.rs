@@ -225,6 +225,22 @@ async fn many_senders_share_transactions_and_lose_nothing() {
 }
 
 #[tokio::test]
+async fn many_handles_may_make_the_file_at_once() {
+    for _ in 0..10 {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.db");
+        let handles = futures::future::join_all((0..8).map(|_| open(&path))).await;
+        let cluster = handles[0].cluster().await.unwrap();
+        for (n, log) in handles.iter().enumerate() {
+            assert_eq!(log.cluster().await.unwrap(), cluster);
+            log.create(&[topic("in", &[])]).await.unwrap();
+            log.send(vec![output("in", &n.to_string(), None)]).await.unwrap();
+        }
+        assert_eq!(values(&handles[0], "in").await.len(), 8);
+    }
+}
+
+#[tokio::test]
 async fn files_of_other_programs_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let (foreign, text) = (folder.path().join("other.db"), folder.path().join("notes.txt"));
