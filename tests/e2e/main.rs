@@ -15,6 +15,7 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 mod kafka;
 mod parts;
+mod qdrant;
 mod services;
 mod story;
 
@@ -23,7 +24,7 @@ use story::{Story, World};
 
 /// Every story, in reading order.
 fn stories() -> Vec<Story> {
-    [parts::stories(), kafka::stories()].into_iter().flatten().collect()
+    [parts::stories(), kafka::stories(), qdrant::stories()].into_iter().flatten().collect()
 }
 
 fn main() -> ExitCode {
