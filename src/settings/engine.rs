@@ -52,7 +52,8 @@ pub(super) fn read(desk: &mut Desk<'_>, key: &Spanned<String>, tree: &Tree) -> O
     let kept = without_later(desk, "engine", tree, &["crash_loop", "journal"]);
     let spec: EngineSpec = desk.under(key, &kept)?;
     let mut engine = Engine::default();
-    if let Some(permits) = spec.permits.and_then(|permits| desk.bounded(&permits, 1, MOST_PERMITS)) {
+    if let Some(permits) = spec.permits.and_then(|permits| desk.bounded(&permits, 1, MOST_PERMITS))
+    {
         engine.permits = usize::try_from(permits).unwrap_or(engine.permits);
     }
     if let Some(drain) = spec.drain {

@@ -24,8 +24,18 @@ pub const DEFAULT_FILE: &str = "vivremotion.yaml";
 const GRAMMAR: u64 = 1;
 /// The sections of the file.
 const KEYS: [&str; 12] = [
-    "vivremotion", "log", "registry", "memory", "providers", "models", "budget", "engine", "topics",
-    "prices", "state", "server",
+    "vivremotion",
+    "log",
+    "registry",
+    "memory",
+    "providers",
+    "models",
+    "budget",
+    "engine",
+    "topics",
+    "prices",
+    "state",
+    "server",
 ];
 
 #[derive(Deserialize)]
@@ -41,10 +51,7 @@ struct ServerSpec {
 }
 
 /// Reads the settings of a file; without one everything is embedded.
-pub fn load(
-    path: Option<&Path>,
-    environment: &dyn Environment,
-) -> Result<Settings, Diagnostics> {
+pub fn load(path: Option<&Path>, environment: &dyn Environment) -> Result<Settings, Diagnostics> {
     let Some(path) = path else { return Ok(Settings::default()) };
     let file = path.display().to_string();
     match yaml::read(path) {

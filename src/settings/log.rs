@@ -92,10 +92,7 @@ pub struct Names {
 
 impl Default for Names {
     fn default() -> Self {
-        Names {
-            costs: "vivremotion.costs".into(),
-            dead_letters: "{topic}.{pipeline}.dlq".into(),
-        }
+        Names { costs: "vivremotion.costs".into(), dead_letters: "{topic}.{pipeline}.dlq".into() }
     }
 }
 

@@ -152,7 +152,9 @@ fn provider(
 ) -> Option<Provider> {
     let vendor = VENDORS.iter().find(|(vendor, ..)| *vendor == name.value);
     let dialect: Arc<str> = match (&spec.dialect, vendor) {
-        (Some(word), _) if dialects().any(|known| known == word.value) => word.value.as_str().into(),
+        (Some(word), _) if dialects().any(|known| known == word.value) => {
+            word.value.as_str().into()
+        }
         (Some(word), _) => {
             let message = format!("`{}` is no dialect", word.value);
             let help = suggestion(&word.value, "dialects are", dialects());

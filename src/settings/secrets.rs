@@ -10,7 +10,8 @@ use crate::base::secret::{From, looks_inline, references};
 use crate::base::yaml::{Tree, TreeValue};
 
 /// Last words of keys whose value is a secret.
-const SECRET: &[&str] = &["password", "passphrase", "secret", "token", "api_key", "apikey", "key.pem"];
+const SECRET: &[&str] =
+    &["password", "passphrase", "secret", "token", "api_key", "apikey", "key.pem"];
 /// Keys whose value is a secret wherever they stand; `topics.<name>.key` is not among them.
 const PRIVATE_KEY: &str = "key";
 
@@ -53,7 +54,9 @@ fn walk(file: &Arc<str>, tree: &Tree, section: &str, key: &str, found: &mut Diag
 fn is_secret(section: &str, key: &str) -> bool {
     let lower = key.to_ascii_lowercase();
     SECRET.iter().any(|word| {
-        lower.strip_suffix(word).is_some_and(|rest| rest.is_empty() || rest.ends_with(['.', '_', '-']))
+        lower
+            .strip_suffix(word)
+            .is_some_and(|rest| rest.is_empty() || rest.ends_with(['.', '_', '-']))
     }) || (section == "registry" && lower == PRIVATE_KEY)
 }
 
@@ -62,7 +65,10 @@ fn mend(key: &str) -> String {
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' })
         .collect();
-    format!("name where it is: `\"${{env:{name}}}\"` or `\"${{file:secrets/{}}}\"`", key.replace('.', "_"))
+    format!(
+        "name where it is: `\"${{env:{name}}}\"` or `\"${{file:secrets/{}}}\"`",
+        key.replace('.', "_")
+    )
 }
 
 /// A text with references: where it stands, and each reference with what stands in for it; none for one that leads
@@ -91,7 +97,9 @@ pub(super) fn resolve(
         for reference in references {
             out.push_str(text.get(at..reference.range.start).unwrap_or_default());
             let value = value(&reference.from, environment)
-                .map_err(|(code, message, help)| found.error(file, place, code, message, Some(help)))
+                .map_err(|(code, message, help)| {
+                    found.error(file, place, code, message, Some(help))
+                })
                 .ok();
             out.push_str(value.as_deref().unwrap_or_default());
             at = reference.range.end;
@@ -117,7 +125,9 @@ pub(super) fn conceal(found: &Diagnostics, resolved: &[Resolved]) -> Vec<Diagnos
             continue;
         }
         for (written, value) in parts {
-            let Some(value) = value.as_ref().filter(|value| value.len() >= TELLING) else { continue };
+            let Some(value) = value.as_ref().filter(|value| value.len() >= TELLING) else {
+                continue;
+            };
             item.message = item.message.replace(value, written);
             item.help = item.help.map(|help| help.replace(value, written));
         }

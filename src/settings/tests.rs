@@ -147,7 +147,10 @@ fn every_key_of_the_grammar_is_read() {
     let Store::Qdrant { url, api_key } = &settings.memory.store else { panic!() };
     assert_eq!((url.as_str(), api_key.is_some()), ("http://qdrant:6334", true));
     let kb = &settings.memory.collections["support-kb"];
-    assert_eq!((kb.embedder.as_deref(), &*kb.text, kb.tenants), (Some("embedder"), "page_content", false));
+    assert_eq!(
+        (kb.embedder.as_deref(), &*kb.text, kb.tenants),
+        (Some("embedder"), "page_content", false)
+    );
     let notes = &settings.memory.collections["notes"];
     assert_eq!((&*notes.text, notes.tenants, notes.language), ("text", true, Language::German));
     assert_eq!(settings.providers["openai"].base_url, "https://api.openai.com/v1");

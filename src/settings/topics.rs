@@ -42,7 +42,10 @@ pub struct Identity {
 #[serde(deny_unknown_fields)]
 struct TopicSpec {
     value: Option<Spanned<FormatSpec>>,
-    #[expect(dead_code, reason = "a text is the only key there is; the word is checked by its type")]
+    #[expect(
+        dead_code,
+        reason = "a text is the only key there is; the word is checked by its type"
+    )]
     key: Option<KeySpec>,
     partitions: Option<Spanned<u64>>,
     identity: Option<IdentitySpec>,

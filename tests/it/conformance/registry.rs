@@ -154,12 +154,14 @@ mod embedded {
     }
 
     #[tokio::test]
-    async fn a_file_that_is_no_registry_is_unavailable_and_names_the_file() {
+    async fn a_file_that_is_no_registry_is_refused_with_its_name() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("not-there").join("log.db");
+        let path = folder.path().join("notes.txt");
+        std::fs::write(&path, "x".repeat(10_000)).unwrap();
         let Err(error) = Embedded::open(&path) else { panic!("opened") };
-        assert_eq!(error.kind, CodecErrorKind::Unavailable);
-        assert!(error.message.contains("not-there"), "{error}");
+        assert_eq!((error.kind, error.code), (CodecErrorKind::Permanent, "registry-setting"));
+        assert!(error.message.contains("notes.txt"), "{error}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap().len(), 10_000, "it was left alone");
     }
 
     /// Verdicts as Avro's specification of schema resolution gives them.
