@@ -148,10 +148,10 @@ fn register(connection: &mut Connection, subject: &str, schema: &str) -> Result<
         return Ok(there.id);
     }
     let newest = find(&transaction, subject, None, None).map_err(broken)?;
-    if let Some(newest) = &newest {
-        if let Verdict::Incompatible(why) = compatible(&newest.schema.text, &text)? {
-            return Err(incompatible(subject, &why));
-        }
+    if let Some(newest) = &newest
+        && let Verdict::Incompatible(why) = compatible(&newest.schema.text, &text)?
+    {
+        return Err(incompatible(subject, &why));
     }
     let number = newest.map_or(0, |newest| newest.number) + 1;
     let id = (|| {
