@@ -24,7 +24,9 @@ use super::dialect::Operation;
 use super::price::{Charge, Pricing, charge};
 use super::target::{Answer, Bill, Target};
 use super::tokens::{self, Estimate};
-use super::{Call, ChatReply, ChatRequest, EmbedRequest, Hold, ModelError, ModelErrorKind, OverBudget};
+use super::{
+    Call, ChatReply, ChatRequest, EmbedRequest, Hold, ModelError, ModelErrorKind, OverBudget,
+};
 use crate::base::clock::Clock;
 use crate::event::cost::Attempt;
 use crate::event::ids::AttemptId;
@@ -51,14 +53,14 @@ pub struct Member {
 }
 
 impl Member {
-    /// One attempt of a chat.
+    /// One attempt of a chat; `estimate` is what it may come to.
     pub async fn chat(
         &self,
         request: &ChatRequest,
+        estimate: Estimate,
         call: &Call,
         decision: Option<Decision>,
     ) -> Result<ChatReply, ModelError> {
-        let estimate = tokens::of_chat(request);
         let mut open = Open::new(self, call, Operation::Chat, estimate, decision)?;
         let _permits = open.permits().await?;
         let asked = self.target.chat(request, call);
@@ -67,14 +69,14 @@ impl Member {
         open.close(answer, output)
     }
 
-    /// One attempt of an embedding.
+    /// One attempt of an embedding; `estimate` is what it may come to.
     pub async fn embed(
         &self,
         request: &EmbedRequest,
+        estimate: Estimate,
         call: &Call,
         decision: Option<Decision>,
     ) -> Result<Vec<Vec<f32>>, ModelError> {
-        let estimate = tokens::of_embed(request);
         let mut open = Open::new(self, call, Operation::Embed, estimate, decision)?;
         let _permits = open.permits().await?;
         let asked = self.target.embed(request, call);
@@ -132,7 +134,8 @@ impl<'a> Open<'a> {
                 until: None,
             }));
         }
-        let hold = call.purse.reserve(ceiling.amount.unwrap_or(Money::ZERO)).map_err(over_budget)?;
+        let hold =
+            call.purse.reserve(ceiling.amount.unwrap_or(Money::ZERO)).map_err(over_budget)?;
         let hold = Some(hold);
         Ok(Open { member, call, operation, estimate, ceiling, decision, hold, left: None })
     }
@@ -141,7 +144,10 @@ impl<'a> Open<'a> {
     async fn permits(&self) -> Result<Vec<OwnedSemaphorePermit>, ModelError> {
         let late = || ModelError {
             kind: ModelErrorKind::Timeout,
-            message: format!("no free place at `{}` in time: `max_in_flight` is reached", self.member.full_name()),
+            message: format!(
+                "no free place at `{}` in time: `max_in_flight` is reached",
+                self.member.full_name()
+            ),
             retry_after: None,
         };
         let mut permits = Vec::with_capacity(self.member.permits.len());
@@ -180,8 +186,11 @@ impl<'a> Open<'a> {
             Bill::Nothing => (Usage::default(), None, "priced"),
             Bill::Used(usage) => (usage, Some(charge(price, &usage)), "priced"),
             Bill::Unreported => {
-                let usage =
-                    Usage { input: self.estimate.input_likely, output: output_tokens, ..Usage::default() };
+                let usage = Usage {
+                    input: self.estimate.input_likely,
+                    output: output_tokens,
+                    ..Usage::default()
+                };
                 (usage, Some(charge(price, &usage)), "estimated")
             }
             Bill::Unknown => (Usage::default(), Some(self.ceiling.clone()), "unsettled"),
