@@ -12,6 +12,7 @@ pub mod dev;
 pub mod mock_models;
 mod print;
 pub mod run;
+pub mod schemas;
 pub mod send;
 mod show;
 mod signals;
@@ -40,6 +41,8 @@ pub enum Verb {
     Tail(tail::Args),
     /// List the topics that are there, or make those that pipelines need
     Topics(topics::Args),
+    /// List, show, check or register schemas
+    Schemas(schemas::Args),
     /// Serve the OpenAI dialect with scripted behaviour and a ledger of every call
     MockModels(mock_models::Args),
 }
@@ -53,6 +56,7 @@ impl Verb {
             Verb::Send(args) => send::run(args),
             Verb::Tail(args) => tail::run(args),
             Verb::Topics(args) => topics::run(args),
+            Verb::Schemas(args) => runtime()?.block_on(schemas::run(args)),
             Verb::MockModels(args) => runtime()?.block_on(mock_models::run(args)),
         }
     }

@@ -5,5 +5,6 @@ mod diagnostics;
 mod fences;
 mod flow;
 mod pipelines;
+mod schemas;
 mod support;
 mod tidy;
