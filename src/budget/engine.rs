@@ -4,9 +4,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::Limits;
 use super::account::{Account, Breach, figures};
 use super::purse::EventPurse;
-use super::Limits;
 use crate::base::clock::Clock;
 use crate::event::money::Money;
 use crate::model::OverBudget;
@@ -117,8 +117,7 @@ pub(super) fn refusal(
     ceiling: Money,
     until: Option<i64>,
 ) -> OverBudget {
-    let message =
-        format!("a call of up to {ceiling} would pass {name}: {}", figures(account));
+    let message = format!("a call of up to {ceiling} would pass {name}: {}", figures(account));
     OverBudget { limit, message, until }
 }
 

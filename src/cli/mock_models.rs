@@ -91,7 +91,8 @@ pub async fn run(args: Args) -> Outcome {
         ledger: args.ledger,
         keep: args.keep,
     };
-    let failed = |error: std::io::Error| Failure::Runtime(format!("the mock server can't start: {error}"));
+    let failed =
+        |error: std::io::Error| Failure::Runtime(format!("the mock server can't start: {error}"));
     let running = mock::start(config).await.map_err(failed)?;
     let first = json!({ "url": running.url, "base_url": running.base_url });
     let mut out = std::io::stdout();
@@ -131,6 +132,7 @@ fn share(text: &str) -> Result<f64, String> {
 fn fault(text: &str) -> Result<Fault, String> {
     let status = text.parse().ok().filter(|code| (400..600).contains(code)).map(Fault::status);
     status.or_else(|| Fault::by_word(text)).ok_or_else(|| {
-        "expected a status from 400 to 599, or `hang`, `cut`, `garbage`, `error-body`, `huge`".to_owned()
+        "expected a status from 400 to 599, or `hang`, `cut`, `garbage`, `error-body`, `huge`"
+            .to_owned()
     })
 }

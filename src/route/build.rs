@@ -9,7 +9,10 @@ use tokio::sync::Semaphore;
 use super::dispatch::{Health, Lane, Route};
 use super::first_healthy::FirstHealthy;
 use crate::base::clock::Clock;
-use crate::model::config::{KNOWN, ModelEntry, ModelsConfig, ProviderConfig, SIMULATED, SingleModel, known};
+use crate::model::Model;
+use crate::model::config::{
+    KNOWN, ModelEntry, ModelsConfig, ProviderConfig, SIMULATED, SingleModel, known,
+};
 use crate::model::dialect::{self, Wanted};
 use crate::model::http::{HttpProvider, HttpTarget};
 use crate::model::member::Member;
@@ -18,7 +21,6 @@ use crate::model::simulated::Simulated;
 use crate::model::simulated::behaviour::Behaviour;
 use crate::model::target::Target;
 use crate::model::transport::Transport;
-use crate::model::Model;
 
 /// What is wrong with an entry; settings know its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,7 +96,12 @@ pub fn build(
 }
 
 /// A simulated model under any name, free of charge: what every name stands for where there are no settings.
-pub fn simulated(name: &str, usual: &Behaviour, clock: &Arc<dyn Clock>, seed: u64) -> Arc<dyn Model> {
+pub fn simulated(
+    name: &str,
+    usual: &Behaviour,
+    clock: &Arc<dyn Clock>,
+    seed: u64,
+) -> Arc<dyn Model> {
     let (provider, model): (Arc<str>, Arc<str>) = (SIMULATED.into(), name.into());
     let target = Simulated::new(Arc::clone(&provider), Arc::clone(&model), usual, None, seed);
     let member = Member {
@@ -133,21 +140,30 @@ impl Provider {
             .or_else(|| known.map(|known| known.dialect.to_owned()))
             .ok_or_else(|| {
                 let names = KNOWN.join("`, `");
-                format!("it is not one of the known `{names}`, so it needs `dialect` and `base_url`")
+                format!(
+                    "it is not one of the known `{names}`, so it needs `dialect` and `base_url`"
+                )
             })?;
-        let own_address = known.filter(|known| known.dialect == dialect).and_then(|known| known.base_url);
+        let own_address =
+            known.filter(|known| known.dialect == dialect).and_then(|known| known.base_url);
         let http = match dialect.as_str() {
             SIMULATED => None,
             _ => {
                 let base_url = config.base_url.as_deref().or(own_address);
-                let base_url = base_url.ok_or("it needs `base_url`, such as `http://host:8000/v1`")?;
+                let base_url =
+                    base_url.ok_or("it needs `base_url`, such as `http://host:8000/v1`")?;
                 let spoken = dialect::build(&dialect, base_url).ok_or_else(|| {
                     let names = dialect::NAMES.join("`, `");
-                    format!("there is no dialect `{dialect}`; the dialects are `{names}`, `{SIMULATED}`")
+                    format!(
+                        "there is no dialect `{dialect}`; the dialects are `{names}`, `{SIMULATED}`"
+                    )
                 })?;
-                let needs_key = known.is_some_and(|known| known.wants_key) && config.base_url.is_none();
+                let needs_key =
+                    known.is_some_and(|known| known.wants_key) && config.base_url.is_none();
                 if needs_key && config.api_key.as_ref().is_none_or(|key| key.expose().is_empty()) {
-                    return Err("it needs `api_key`, such as `\"${env:OPENAI_API_KEY}\"`".to_owned());
+                    return Err(
+                        "it needs `api_key`, such as `\"${env:OPENAI_API_KEY}\"`".to_owned()
+                    );
                 }
                 Some(Arc::new(HttpProvider {
                     name: name.into(),

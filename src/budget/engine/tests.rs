@@ -40,7 +40,8 @@ fn a_call_that_passes_the_limit_of_its_event_is_refused_with_the_figures() {
     purse.settle(hold, money("0.012"));
     let over = purse.reserve(money("0.009")).unwrap_err();
     assert_eq!((over.limit, over.until), ("per_event", None));
-    let expected = "a call of up to 0.009 would pass the limit of an event: 0.012 of 0.02 are spent";
+    let expected =
+        "a call of up to 0.009 would pass the limit of an event: 0.012 of 0.02 are spent";
     assert_eq!(over.message, expected);
     assert!(purse.reserve(money("0.008")).is_ok());
     assert!(triage.purse().reserve(money("0.02")).is_ok(), "another event has its own limit");

@@ -60,7 +60,11 @@ struct Part {
 /// A ceiling when none is asked.
 const MAX_TOKENS: u32 = 4096;
 
-pub(super) async fn post(State(server): State<Server>, headers: HeaderMap, body: Bytes) -> Response {
+pub(super) async fn post(
+    State(server): State<Server>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     let asked: Asked<'_> = match serde_json::from_slice(&body) {
         Ok(asked) => asked,
         Err(error) => return reply::error(400, "invalid_request_error", &error.to_string()),
@@ -131,7 +135,8 @@ fn text(content: &str) -> String {
 }
 
 fn joined(messages: &[Message]) -> String {
-    let mut all = String::with_capacity(messages.iter().map(|message| message.text.len() + 1).sum());
+    let mut all =
+        String::with_capacity(messages.iter().map(|message| message.text.len() + 1).sum());
     for message in messages {
         if !all.is_empty() {
             all.push('\n');

@@ -45,7 +45,11 @@ struct Used {
 /// Longest vector that is made.
 const MOST_DIMENSIONS: u32 = 8192;
 
-pub(super) async fn post(State(server): State<Server>, headers: HeaderMap, body: Bytes) -> Response {
+pub(super) async fn post(
+    State(server): State<Server>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     let asked: Asked = match serde_json::from_slice(&body) {
         Ok(asked) => asked,
         Err(error) => return reply::error(400, "invalid_request_error", &error.to_string()),
@@ -58,7 +62,11 @@ pub(super) async fn post(State(server): State<Server>, headers: HeaderMap, body:
         _ => None,
     };
     let Some(texts) = texts else {
-        return reply::error(400, "invalid_request_error", "`input` is no text and no list of texts");
+        return reply::error(
+            400,
+            "invalid_request_error",
+            "`input` is no text and no list of texts",
+        );
     };
     let prompt = texts.join("\n");
     let usual = server.behaviour.by_name(&asked.model);
@@ -76,7 +84,8 @@ pub(super) async fn post(State(server): State<Server>, headers: HeaderMap, body:
         embedding: embedding::vector(text, dimensions.min(MOST_DIMENSIONS)),
     };
     let data = texts.iter().enumerate().map(vector).collect();
-    let tokens = tokens::of_embed(&EmbedRequest { model: asked.model.as_str().into(), texts }).input_likely;
+    let tokens =
+        tokens::of_embed(&EmbedRequest { model: asked.model.as_str().into(), texts }).input_likely;
     let usage = Used { prompt_tokens: tokens, total_tokens: tokens };
     let body = Body { object: "list", model: &asked.model, data, usage };
     // Texts and numbers: this can't fail.

@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use bytes::Bytes;
-use futures::stream;
+use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 
 use super::ledger::{Ending, Line};
@@ -13,7 +13,8 @@ use crate::model::simulated::behaviour::Fault;
 /// A whole JSON body.
 pub(super) fn json(status: u16, body: Vec<u8>) -> Response {
     let mut response = Response::new(Body::from(body));
-    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *response.status_mut() =
+        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response
         .headers_mut()
         .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -42,9 +43,8 @@ pub(super) fn broken(fault: Fault, whole: Vec<u8>, line: Line) -> Response {
                 _ => "server_error",
             };
             let mut response = error(code, class, "as the mock server was told");
-            let asked = retry_after.and_then(|asked| {
-                HeaderValue::from_str(&asked.as_secs_f64().to_string()).ok()
-            });
+            let asked = retry_after
+                .and_then(|asked| HeaderValue::from_str(&asked.as_secs_f64().to_string()).ok());
             if let Some(asked) = asked {
                 response.headers_mut().insert(header::RETRY_AFTER, asked);
             }
@@ -61,10 +61,17 @@ pub(super) fn broken(fault: Fault, whole: Vec<u8>, line: Line) -> Response {
 fn cut(whole: Vec<u8>) -> Response {
     let length = whole.len();
     let half = Bytes::from(whole).slice(..length / 2);
-    let broken = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
-    let mut response = Response::new(Body::from_stream(stream::iter([Ok(half), Err(broken)])));
+    let mut response = Response::new(Body::from_stream(
+        stream::once(async { Ok(half) }).chain(stream::once(broken_off())),
+    ));
     response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     response
+}
+
+/// The end of a broken body. Once it lets go, so that what came before it is sent: an error at once would take it along.
+async fn broken_off() -> Result<Bytes, std::io::Error> {
+    tokio::task::yield_now().await;
+    Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset))
 }
 
 /// 50 MB of a text that never ends its JSON.
@@ -80,25 +87,25 @@ fn huge() -> Response {
 /// Server-sent events. The line ends when the last was taken, or undelivered when the caller goes away before;
 /// `whole` false breaks the connection after half of them.
 pub(super) fn streamed(events: Vec<Value>, line: Line, whole: bool) -> Response {
-    let events: Vec<String> = events.iter().map(Value::to_string).chain(["[DONE]".to_owned()]).collect();
+    let events: Vec<String> =
+        events.iter().map(Value::to_string).chain(["[DONE]".to_owned()]).collect();
     let count = if whole { events.len() } else { events.len() / 2 };
     let mut line = Some(line);
     let mut rest = events.into_iter().take(count);
-    let chunks = std::iter::from_fn(move || match rest.next() {
-        Some(event) => {
-            if whole && rest.len() == 0 && let Some(line) = line.take() {
-                line.end(Ending { status: Some(200), delivered: true });
-            }
-            Some(Ok(Bytes::from(format!("data: {event}\n\n"))))
+    let chunks = stream::iter(std::iter::from_fn(move || {
+        let event = rest.next()?;
+        if rest.len() == 0
+            && let Some(line) = line.take()
+        {
+            line.end(Ending { status: Some(200), delivered: whole });
         }
-        None if whole => None,
-        None => {
-            let line = line.take()?;
-            line.end(Ending { status: Some(200), delivered: false });
-            Some(Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset)))
-        }
-    });
-    let mut response = Response::new(Body::from_stream(stream::iter(chunks)));
+        Some(Ok(Bytes::from(format!("data: {event}\n\n"))))
+    }));
+    let body = match whole {
+        true => Body::from_stream(chunks),
+        false => Body::from_stream(chunks.chain(stream::once(broken_off()))),
+    };
+    let mut response = Response::new(body);
     response
         .headers_mut()
         .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));

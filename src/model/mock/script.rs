@@ -87,7 +87,9 @@ impl Script {
             let lines: Vec<String> = found
                 .sorted()
                 .iter()
-                .map(|one| format!("{}:{}:{}: {}", one.file, one.place.line, one.place.column, one.message))
+                .map(|one| {
+                    format!("{}:{}:{}: {}", one.file, one.place.line, one.place.column, one.message)
+                })
                 .collect();
             lines.join("\n")
         };
@@ -138,7 +140,8 @@ impl Act {
         }
         usual.error_rate = self.rate.or(usual.error_rate);
         usual.answer = self.answer.clone().or(usual.answer);
-        usual.output_tokens = self.output_tokens.as_ref().map(|count| count.0).or(usual.output_tokens);
+        usual.output_tokens =
+            self.output_tokens.as_ref().map(|count| count.0).or(usual.output_tokens);
         usual.input_tokens = self.input_tokens.map(u64::from).or(usual.input_tokens);
         usual.cached = self.cached.map_or(usual.cached, u64::from);
         usual.reasoning = self.reasoning.map_or(usual.reasoning, u64::from);
@@ -181,7 +184,8 @@ impl<'de> Deserialize<'de> for Latency {
 
 impl<'de> Deserialize<'de> for Count {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let written = Written(Spread::parse_count, "a number of tokens such as `300` or `100..900`");
+        let written =
+            Written(Spread::parse_count, "a number of tokens such as `300` or `100..900`");
         deserializer.deserialize_any(written).map(Count)
     }
 }

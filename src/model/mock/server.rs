@@ -148,9 +148,8 @@ impl Shared {
         headers: &HeaderMap,
         body: &[u8],
     ) -> Line {
-        let header = |name: &str| {
-            headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
-        };
+        let header =
+            |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let digest = blake3::hash(body).to_hex();
         let entry = Entry {
             operation,

@@ -36,8 +36,12 @@ fn a_rule_with_times_ends() {
 
 #[test]
 fn a_wrong_script_is_refused_with_its_place() {
-    let wrong = Script::parse("s.yaml", "rules:\n  - do: { latency: soon, status: 503, colour: red }\n");
+    let wrong =
+        Script::parse("s.yaml", "rules:\n  - do: { latency: soon, status: 503, colour: red }\n");
     let said = wrong.unwrap_err();
-    assert!(said.contains("s.yaml:2") && said.contains("latency") && said.contains("colour"), "{said}");
+    assert!(
+        said.contains("s.yaml:2") && said.contains("latency") && said.contains("colour"),
+        "{said}"
+    );
     assert!(Script::parse("s.json", r#"{ "rules": [ { "do": { "fault": "hang" } } ] }"#).is_ok());
 }

@@ -107,10 +107,9 @@ fn chat_request(ask: &Value) -> ChatRequest {
         },
         text: turn["content"].as_str().unwrap().to_owned(),
     };
-    let schema = ask.get("schema").map(|schema| AnswerSchema {
-        name: "intent".into(),
-        schema: schema.clone(),
-    });
+    let schema = ask
+        .get("schema")
+        .map(|schema| AnswerSchema { name: "intent".into(), schema: schema.clone() });
     ChatRequest {
         model: "any".into(),
         messages: ask["messages"].as_array().unwrap().iter().map(message).collect(),
@@ -169,9 +168,15 @@ fn every_reply_is_understood_as_its_fixture_says() {
 #[test]
 fn every_kind_of_error_a_provider_can_cause_has_a_fixture() {
     for name in dialect::NAMES {
-        let all: String = fixtures(name, "reply-").iter().map(|(_, one)| one["expect"].to_string()).collect();
+        let all: String =
+            fixtures(name, "reply-").iter().map(|(_, one)| one["expect"].to_string()).collect();
         let kinds = [
-            "rate-limited", "overloaded", "timeout", "unauthorised", "invalid-request", "content-filtered",
+            "rate-limited",
+            "overloaded",
+            "timeout",
+            "unauthorised",
+            "invalid-request",
+            "content-filtered",
             "malformed-reply",
         ];
         for kind in kinds {
@@ -187,7 +192,8 @@ fn no_cut_and_no_depth_of_a_reply_brings_a_dialect_down() {
     let deep_usage = format!(r#"{{"choices":[{{"message":{{"content":"x"}}}}],"usage":{deep}}}"#);
     for name in dialect::NAMES {
         let dialect = dialect::build(name, "http://127.0.0.1/v1").unwrap();
-        let mut bodies: Vec<Vec<u8>> = [&deep, &deep_error, &deep_usage].map(|body| body.clone().into_bytes()).into();
+        let mut bodies: Vec<Vec<u8>> =
+            [&deep, &deep_error, &deep_usage].map(|body| body.clone().into_bytes()).into();
         for (_, fixture) in fixtures(name, "reply-") {
             let whole = fixture["body"].to_string().into_bytes();
             bodies.extend((0..whole.len()).map(|end| whole[..end].to_vec()));
