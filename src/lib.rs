@@ -1,5 +1,6 @@
 //! vivremotion: an AI gateway whose front door is an event log.
 
+pub mod app;
 pub mod base;
 pub mod budget;
 pub mod cli;

@@ -20,6 +20,8 @@ pub enum Severity {
     Error,
     /// It will run, but hardly as meant.
     Warning,
+    /// It will run; something could not be proven.
+    Note,
 }
 
 impl fmt::Display for Severity {
@@ -27,6 +29,7 @@ impl fmt::Display for Severity {
         f.write_str(match self {
             Severity::Error => "error",
             Severity::Warning => "warning",
+            Severity::Note => "note",
         })
     }
 }
@@ -123,10 +126,21 @@ impl Diagnostics {
         self.push(Diagnostic { code, severity: Severity::Warning, file, place, message, help });
     }
 
+    /// Takes down a note.
+    pub fn note(&mut self, file: &Arc<str>, place: Place, code: &'static str, message: &str) {
+        let (file, message, severity) = (Arc::clone(file), message.to_owned(), Severity::Note);
+        self.push(Diagnostic { code, severity, file, place, message, help: None });
+    }
+
     /// Takes over everything of another run.
     pub fn merge(&mut self, other: Diagnostics) {
         self.texts.extend(other.texts);
         other.items.into_iter().for_each(|item| self.push(item));
+    }
+
+    /// Changes what was taken down, such as a help that only the caller knows.
+    pub fn amend(&mut self, change: impl FnMut(&mut Diagnostic)) {
+        self.items.iter_mut().for_each(change);
     }
 
     /// Whether anything stands in the way of running.
@@ -141,8 +155,8 @@ impl Diagnostics {
 
     /// Numbers of errors and of warnings.
     pub fn counts(&self) -> (usize, usize) {
-        let errors = self.items.iter().filter(|item| item.severity == Severity::Error).count();
-        (errors, self.items.len() - errors)
+        let count = |of| self.items.iter().filter(|item| item.severity == of).count();
+        (count(Severity::Error), count(Severity::Warning))
     }
 
     /// All, sorted by file and place.

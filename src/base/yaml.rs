@@ -19,7 +19,7 @@ mod problem;
 mod traps;
 mod tree;
 
-pub use decode::from_tree;
+pub use decode::{from_tree, from_tree_under};
 pub use load::{load, read};
 pub use probe::words;
 pub use problem::refuse;

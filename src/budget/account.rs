@@ -1,60 +1,98 @@
-//! One limit and what became of it. Pure.
+//! One limit: what it allows, what is spent and what is set aside. Pure.
 
 use crate::event::money::Money;
 
-/// A limit's state. Without a limit it only counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Milliseconds of a day.
+const DAY: i64 = 86_400_000;
+
+/// Spending against one limit.
+#[derive(Debug, Clone)]
 pub struct Account {
-    /// Never passed by spent and held together.
-    pub limit: Option<Money>,
-    /// Settled.
-    pub spent: Money,
-    /// Set aside.
-    pub held: Money,
+    name: &'static str,
+    limit: Money,
+    /// Whether it starts anew with each UTC day.
+    daily: bool,
+    day: i64,
+    spent: Money,
+    held: Money,
 }
 
-/// Why a limit refuses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Breach {
-    /// It is used up: what is spent leaves too little.
-    Spent,
-    /// What is set aside for calls under way leaves too little; some of it will come back.
-    Held,
+/// A limit that would be passed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Breach {
+    /// The limit's name.
+    pub name: &'static str,
+    /// What it allows.
+    pub limit: Money,
+    /// What is spent.
+    pub spent: Money,
+    /// What calls under way have set aside.
+    pub held: Money,
+    /// What was asked for.
+    pub asked: Money,
+    /// When it starts anew, milliseconds since the epoch.
+    pub until: Option<i64>,
 }
 
 impl Account {
-    /// Of this limit.
-    pub fn new(limit: Option<Money>) -> Self {
-        Account { limit, ..Account::default() }
+    /// A limit that starts anew with each UTC day; `spent` today, before now.
+    pub fn daily(name: &'static str, limit: Money, spent: Money, now: i64) -> Self {
+        let day = now.div_euclid(DAY);
+        Account { name, limit, daily: true, day, spent, held: Money::ZERO }
     }
 
-    /// Whether the ceiling fits.
-    pub fn fits(&self, ceiling: Money) -> Result<(), Breach> {
-        match self.limit {
-            Some(limit) if self.spent + ceiling > limit => Err(Breach::Spent),
-            Some(limit) if self.spent + self.held + ceiling > limit => Err(Breach::Held),
-            _ => Ok(()),
+    /// A limit for good.
+    pub fn total(name: &'static str, limit: Money, spent: Money) -> Self {
+        Account { name, limit, daily: false, day: 0, spent, held: Money::ZERO }
+    }
+
+    /// Whether an amount could be set aside; `now` in milliseconds since the epoch.
+    pub fn check(&mut self, amount: Money, now: i64) -> Result<(), Breach> {
+        self.turn(now);
+        match self.spent + self.held + amount <= self.limit {
+            true => Ok(()),
+            false => Err(Breach {
+                name: self.name,
+                limit: self.limit,
+                spent: self.spent,
+                held: self.held,
+                asked: amount,
+                until: self.daily.then_some((self.day + 1) * DAY),
+            }),
         }
     }
 
-    /// Sets aside; the caller has seen that it fits.
-    pub fn hold(&mut self, ceiling: Money) {
-        self.held += ceiling;
+    /// Sets an amount aside; only after [`Account::check`] allowed it.
+    pub fn hold(&mut self, amount: Money) {
+        self.held += amount;
     }
 
-    /// Gives back what was set aside and counts what was spent.
-    pub fn settle(&mut self, ceiling: Money, spent: Money) {
-        self.held = self.held - ceiling;
+    /// Gives a hold back and books what was spent, on the day it is now.
+    pub fn settle(&mut self, held: Money, spent: Money, now: i64) {
+        self.turn(now);
+        self.held = self.held - held;
         self.spent += spent;
     }
+
+    /// What is spent of the limit's current span.
+    pub fn spent(&self) -> Money {
+        self.spent
+    }
+
+    /// What is set aside.
+    pub fn held(&self) -> Money {
+        self.held
+    }
+
+    /// Starts a new day when one has begun. Time that goes back starts nothing.
+    fn turn(&mut self, now: i64) {
+        let today = now.div_euclid(DAY);
+        if self.daily && today > self.day {
+            self.day = today;
+            self.spent = Money::ZERO;
+        }
+    }
 }
 
-/// `0.02 of 0.05 spent, 0.01 set aside`: the figures of a refusal.
-pub(super) fn figures(account: &Account) -> String {
-    let limit = account.limit.unwrap_or_default();
-    let mut text = format!("{} of {limit} are spent", account.spent);
-    if account.held != Money::ZERO {
-        text.push_str(&format!(", {} are set aside for calls under way", account.held));
-    }
-    text
-}
+#[cfg(test)]
+mod tests;

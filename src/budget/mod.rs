@@ -1,30 +1,13 @@
-//! Budgets: a ceiling is set aside before a call, the truth is settled after.
+//! Budgets: a ceiling is set aside before a call, the truth is settled after it. Limits of one event, of a UTC day, of a
+//! pipeline for ever, and of the whole engine's day.
 //!
-//! **What it promises.** As long as no call costs more than its ceiling, what is spent and set aside together never
-//! passes a limit: of an event, of a pipeline's day and total, of the engine's day. All limits of a call are taken or none.
-//! A call that did cost more is counted whole, and the next one is refused. A day is a UTC day; money set aside over
-//! midnight counts against the day it is settled in.
+//! **What it promises.** What is spent and what is set aside never pass a limit together. A hold is given back exactly
+//! once, whatever becomes of its call. Limits are of this instance.
 //!
-//! **What it must not do.** Wait, write, know prices.
-//!
-//! [`account`] is the arithmetic, [`engine`] holds the accounts that all events share, [`purse`] is one event's.
+//! **What it must not do.** Wait, read a clock (the [`Clock`](crate::base::clock::Clock) is handed in), know a price.
 
-use crate::event::money::Money;
+mod account;
+mod purse;
 
-pub mod account;
-pub mod engine;
-pub mod purse;
-
-pub use engine::{EngineBudget, PipelineBudget};
-pub use purse::EventPurse;
-
-/// Limits of a pipeline, as its file says.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Limits {
-    /// Of one event.
-    pub per_event: Option<Money>,
-    /// Of one UTC day.
-    pub per_day: Option<Money>,
-    /// For ever.
-    pub total: Option<Money>,
-}
+pub use account::{Account, Breach};
+pub use purse::{EventPurse, Limits, Wallet};

@@ -30,7 +30,7 @@ pub enum Arrival<T> {
     Start(T),
     /// It waits; [`Lanes::finish`] will return it.
     Queued,
-    /// There is no place for it to wait: hold it, pause the partition, offer it again when [`Lanes::has_room`].
+    /// There is no place for it to wait: hold it, pause the partition, offer it again later.
     Full(T),
 }
 
@@ -112,13 +112,6 @@ impl<T> Lanes<T> {
     /// Lanes with an event in flight.
     pub fn busy(&self) -> usize {
         self.busy.len()
-    }
-
-    /// Whether an event of this lane would be taken: below half of both limits, so that what was held is not held
-    /// again at once.
-    pub fn has_room(&self, lane: &Lane) -> bool {
-        let queued = self.busy.get(lane).map(VecDeque::len);
-        queued.is_none_or(|queued| queued <= self.depth / 2 && self.waiting <= self.capacity / 2)
     }
 
     /// The invariants; what is wrong, if anything is.

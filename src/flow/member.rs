@@ -86,7 +86,7 @@ pub struct Member {
     pub(super) lanes: Lanes<Arc<Consumed>>,
     pub(super) outbox: Outbox,
     pub(super) committing: Option<Committing>,
-    pub(super) workers: Workers,
+    pub(super) workers: Arc<Workers>,
     pub(super) finished: (mpsc::UnboundedSender<Finished>, mpsc::UnboundedReceiver<Finished>),
     pub(super) last_resorts: Vec<(TopicPartition, i64)>,
     pub(super) bounds: Bounds,
@@ -109,7 +109,7 @@ pub struct Parts {
     /// The pipeline of each topic.
     pub lines: HashMap<Arc<str>, Arc<Line>>,
     /// Where events run.
-    pub workers: Workers,
+    pub workers: Arc<Workers>,
     /// Bounds.
     pub bounds: Bounds,
     /// When to commit.

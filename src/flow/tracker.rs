@@ -21,7 +21,7 @@ pub enum Receive {
     Run,
     /// It is done, or it runs already (R10).
     Skip,
-    /// Rule A: keep the record, pause the partition, offer it again when [`Tracker::has_room`].
+    /// Rule A: keep the record, pause the partition, offer it again after the next commit.
     Hold,
 }
 
@@ -67,7 +67,8 @@ impl Tracker {
             self.see(offset);
             return Receive::Skip;
         }
-        // One that was resumed stands in the committed map already: taking it makes no map larger.
+        // One that was resumed stands in the committed map already: taking it makes no map larger, holding it could
+        // hold it for ever.
         let expected = self.open.contains_key(&offset);
         if !expected && !Progress::fits(self.span_with(offset), self.open.len() + 1) {
             return Receive::Hold;
@@ -172,11 +173,12 @@ impl Tracker {
         (end - self.committed.base).max(0)
     }
 
-    /// Whether a held partition should flow again: half of rule A is free, so that it is not paused again at once.
+    /// Whether a paused partition should flow again: half of rule A is free, so that it is not paused again at once.
     pub fn has_room(&self) -> bool {
         const REST: usize = Progress::SPARSE_OFFSETS / 2;
-        let dense = self.span() <= Progress::DENSE_SPAN / 2;
-        dense || (self.open.len() <= REST && self.span() <= Progress::SPARSE_SPAN - REST as i64)
+        let span = self.span();
+        span <= Progress::DENSE_SPAN / 2
+            || (self.open.len() <= REST && span <= Progress::SPARSE_SPAN - REST as i64)
     }
 
     /// The invariants; what is wrong, if anything is.
@@ -213,9 +215,10 @@ impl Tracker {
         }
     }
 
+    /// Were this one taken too. It is not done, so nothing above it is.
     fn span_with(&self, offset: i64) -> i64 {
         let first = self.open.first_key_value().map_or(offset, |(first, _)| (*first).min(offset));
-        (offset + 1).max(self.committed.high) - first
+        offset + 1 - first
     }
 
     fn turn(&mut self, epoch: Epoch, offset: i64, from: State, to: State) -> bool {

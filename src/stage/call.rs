@@ -70,8 +70,8 @@ impl super::Params for Params {
     fn check(&self, desk: &mut dyn Desk) -> Option<StageKind> {
         let target = desk.url(&self.url).and_then(|url| self.check_target(url, desk));
         let method = self.check_method(desk);
-        let named = self.headers.0.iter().filter(|(name, _)| !check_header(name, desk)).count();
-        let headers = self.headers.check(desk).filter(|_| named == 0);
+        let refused = self.headers.0.iter().filter(|(name, _)| !check_header(name, desk)).count();
+        let headers = self.headers.check(desk).filter(|_| refused == 0);
         let body = optional(self.body.as_ref().map(|body| desk.shape(body)));
         Some(Arc::new(Call { target: target?, method: method?, headers: headers?, body: body? }))
     }
@@ -83,7 +83,7 @@ impl Params {
         if target.is_none() {
             let message = "the scheme, host and port of `url` can't be read".to_owned();
             let help = "write them out, such as `http://crm:8080/customers/{{ event.id }}`";
-            desk.error(place(&self.url), "invalid-url", message, Some(help.to_owned()));
+            desk.error(place(&self.url), "bad-url", message, Some(help.to_owned()));
         }
         target
     }

@@ -15,7 +15,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use jsonschema::Validator;
+use jsonschema::{ValidationError, Validator};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -27,8 +27,9 @@ use super::generate::DEFAULT_MAX_TOKENS;
 use super::prompt::{Prompt, Turns};
 use super::{BuildError, Facts, Kind, Reply, Seat, Stage, StageError, StageKind, Wiring};
 
-/// Problems shown to the model in a repair.
+/// Problems shown to the model in a repair, and characters of each.
 const MAX_PROBLEMS: usize = 8;
+const MAX_PROBLEM: usize = 300;
 
 /// Parameters.
 #[derive(Clone, Debug, Deserialize)]
@@ -185,8 +186,11 @@ impl Built {
         })?;
         let problems: Vec<_> = self.kind.fit.iter_errors(&value).take(MAX_PROBLEMS).collect();
         let Some(first) = problems.first() else { return Ok(value) };
-        let list: Vec<String> =
-            problems.iter().map(|p| format!("- at `{}`: {p}", p.instance_path())).collect();
+        let line = |p: &ValidationError<'_>| {
+            let line = format!("- at `{}`: {p}", p.instance_path());
+            line.chars().take(MAX_PROBLEM).collect::<String>()
+        };
+        let list: Vec<String> = problems.iter().map(line).collect();
         // The place in the schema is the author's word; the place in the answer may be the model's.
         let told = format!("the answer does not fit the schema at `{}`", first.schema_path());
         let shown = format!(

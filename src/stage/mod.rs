@@ -332,3 +332,6 @@ impl From<ShelfError> for StageError {
         StageError { kind, code, message, retry_after: None }
     }
 }
+
+#[cfg(test)]
+mod tests;

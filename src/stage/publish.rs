@@ -52,22 +52,22 @@ impl super::Params for Params {
         let topic = desk.topic(&self.topic);
         let key = optional(self.key.as_ref().map(|key| desk.template(key)));
         let value = desk.shape(&self.value);
-        for (name, _) in &self.headers.0 {
-            refuse_reserved(name, desk);
-        }
-        let headers = self.headers.check(desk);
+        let refused = self.headers.0.iter().filter(|(name, _)| !check_header(name, desk)).count();
+        let headers = self.headers.check(desk).filter(|_| refused == 0);
         Some(Arc::new(Record { topic: topic?, key: key?, value: value?, headers: headers? }))
     }
 }
 
-/// Headers that the engine writes on every output.
-fn refuse_reserved(name: &Spanned<String>, desk: &mut dyn Desk) {
+/// The engine itself writes some headers on every output.
+fn check_header(name: &Spanned<String>, desk: &mut dyn Desk) -> bool {
     let lower = name.value.to_ascii_lowercase();
-    let ours = ["vivremotion.", "ce_"].iter().any(|prefix| lower.starts_with(prefix));
-    if ours || matches!(lower.as_str(), "traceparent" | "tracestate") {
-        let message = format!("the engine itself writes the header `{}`", name.value);
-        desk.error(place(name), "reserved-header", message, Some("choose another name".to_owned()));
+    let prefixed = ["vivremotion.", "ce_"].iter().any(|prefix| lower.starts_with(prefix));
+    if !prefixed && !matches!(lower.as_str(), "traceparent" | "tracestate") {
+        return true;
     }
+    let message = format!("the engine itself writes the header `{}`", name.value);
+    desk.error(place(name), "reserved-header", message, Some("choose another name".to_owned()));
+    false
 }
 
 #[derive(Clone, Debug)]

@@ -13,7 +13,9 @@ use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
+mod kafka;
 mod parts;
+mod qdrant;
 mod services;
 mod story;
 
@@ -22,7 +24,7 @@ use story::{Story, World};
 
 /// Every story, in reading order.
 fn stories() -> Vec<Story> {
-    [parts::stories()].into_iter().flatten().collect()
+    [parts::stories(), kafka::stories(), qdrant::stories()].into_iter().flatten().collect()
 }
 
 fn main() -> ExitCode {

@@ -15,13 +15,22 @@ pub fn refuse<E: de::Error>(code: &'static str, message: String, help: Option<St
 
 const MARK: char = '\u{1}';
 /// Codes that [`refuse`] may name: a diagnostic's code is a constant.
-const CODES: &[&str] =
-    &["bad-duration", "bad-size", "bad-amount", "wrong-type", "unknown-word", "bad-value"];
+const CODES: &[&str] = &[
+    "bad-duration",
+    "bad-size",
+    "bad-amount",
+    "wrong-type",
+    "unknown-word",
+    "bad-value",
+    "bad-start",
+];
 
 /// What went wrong on the way; the innermost place wins.
 #[derive(Debug)]
 pub(super) struct Problem {
     pub(super) place: Option<Place>,
+    /// The innermost entry or item that can be left out to read the rest.
+    pub(super) culprit: Option<Place>,
     pub(super) code: &'static str,
     pub(super) message: String,
     pub(super) help: Option<String>,
@@ -29,11 +38,16 @@ pub(super) struct Problem {
 
 impl Problem {
     pub(super) fn new(code: &'static str, message: String) -> Self {
-        Problem { place: None, code, message, help: None }
+        Problem { place: None, culprit: None, code, message, help: None }
     }
 
     pub(super) fn help(mut self, help: Option<String>) -> Self {
         self.help = help;
+        self
+    }
+
+    pub(super) fn of(mut self, culprit: Place) -> Self {
+        self.culprit.get_or_insert(culprit);
         self
     }
 

@@ -10,7 +10,7 @@ use super::{Collection, Forget, MemoryError, MemoryErrorKind};
 impl Collection {
     /// Whether a field is the store's own.
     pub(super) fn reserves(&self, field: &str) -> bool {
-        field == "id" || field == "tenant" || field == self.text
+        field == self.text || (self.ours && (field == "id" || field == "tenant"))
     }
 }
 

@@ -26,6 +26,23 @@ impl Collection {
         Uuid::new_v5(&NAMESPACE, &name)
     }
 
+    /// Whether a collection that was made with these dimensions is the one declared.
+    pub(super) fn made_with(&self, there: Option<usize>) -> Result<(), MemoryError> {
+        if there == self.dimensions {
+            return Ok(());
+        }
+        let side = |dimensions: Option<usize>| match dimensions {
+            Some(dimensions) => format!("vectors of {dimensions} dimensions"),
+            None => "no vectors".to_owned(),
+        };
+        let (name, made, asked) = (&self.name, side(there), side(self.dimensions));
+        let message = format!(
+            "collection `{name}` was made with {made}, the settings now ask for {asked}: go back to the embedder it was \
+             made with, or import into a collection of another name"
+        );
+        Err(MemoryError { kind: MemoryErrorKind::Invalid, message })
+    }
+
     /// Whether the vector can stand in this collection.
     pub(super) fn fits(&self, vector: Option<&[f32]>) -> Result<(), MemoryError> {
         let name = &self.name;

@@ -124,22 +124,19 @@ fn an_event_of_an_assignment_that_ended_starts_nothing_of_the_next() {
     assert!(lanes.drain(&old.at, Epoch(1)).is_empty());
     assert_eq!(lanes.arrive(&new, 2), Arrival::Start(2));
     assert_eq!(lanes.arrive(&new, 3), Arrival::Queued);
+    assert!(lanes.drain(&old.at, Epoch(1)).is_empty());
     assert_eq!(lanes.finish(&old), None);
     assert_eq!(lanes.finish(&new), Some(3));
 }
 
 #[test]
-fn a_held_event_is_offered_again_when_half_of_its_lane_is_free() {
+fn a_lane_takes_no_more_than_its_depth() {
     let mut lanes = Lanes::new(DEPTH, CAPACITY);
     let hot = lane(0, Epoch(1), Some(7));
     let arrivals: Vec<_> = (0..5).map(|id| lanes.arrive(&hot, id)).collect();
     assert_eq!(arrivals[0], Arrival::Start(0));
     assert_eq!(arrivals[1..4], [Arrival::Queued; 3]);
     assert_eq!(arrivals[4], Arrival::Full(4));
-    assert!(!lanes.has_room(&hot));
-    assert!(lanes.has_room(&lane(0, Epoch(1), Some(8))));
     assert_eq!(lanes.finish(&hot), Some(1));
-    assert!(!lanes.has_room(&hot));
-    assert_eq!(lanes.finish(&hot), Some(2));
-    assert!(lanes.has_room(&hot));
+    assert_eq!(lanes.arrive(&hot, 4), Arrival::Queued);
 }

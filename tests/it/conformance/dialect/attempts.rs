@@ -2,18 +2,13 @@
 
 use std::time::Duration;
 
-use vivremotion::budget::Limits;
 use vivremotion::event::money::Money;
 use vivremotion::model::config::{ModelEntry, ModelsConfig, ProviderConfig, SingleModel};
 use vivremotion::model::mock::{self, Config};
 use vivremotion::model::simulated::behaviour::Behaviour;
-use vivremotion::model::{Model, ModelErrorKind, Purse};
+use vivremotion::model::{ModelErrorKind, Purse};
 
 use super::world::{Caller, LONG, Settings, ask, embed, models_of, money, until};
-
-fn limited() -> Limits {
-    Limits { per_event: Some(money("1")), per_day: None, total: None }
-}
 
 /// The ceiling of `ask("x")`: bytes of two turns by three and eight each, 100 tokens out.
 fn ceiling() -> Money {
@@ -25,7 +20,7 @@ async fn an_answer_costs_what_it_used() {
     let server = mock::start(Config::default()).await.unwrap();
     let name = "mock/small+input-1000+cached-300+tokens-80";
     let models = models_of(&server, &[name]);
-    let caller = Caller::new(limited());
+    let caller = Caller::limited("1");
     models[name].chat(&ask("x"), &caller.call(2, LONG)).await.unwrap();
     let attempt = caller.counted.only();
     // 700 × 0.40 + 300 × 0.10 + 80 × 1.60, per million.
@@ -40,8 +35,7 @@ async fn an_answer_costs_what_it_used() {
     assert_eq!(attempt.finish_reason.as_deref(), Some("stop"));
     assert_eq!(attempt.response_model.as_deref(), Some("small+input-1000+cached-300+tokens-80"));
     assert!(attempt.provider_request_id.is_some() && attempt.decision.is_none());
-    let account = caller.purse.account();
-    assert_eq!((account.spent, account.held), (money("0.000438"), Money::ZERO));
+    assert_eq!(caller.money(), (money("0.000438"), Money::ZERO));
 }
 
 #[tokio::test]
@@ -58,7 +52,7 @@ async fn a_refused_call_costs_nothing_and_an_unknown_outcome_its_ceiling() {
     let names: Vec<&str> = cases.iter().map(|case| case.0).collect();
     let models = models_of(&server, &names);
     for (name, outcome, price_status, amount) in cases {
-        let caller = Caller::new(limited());
+        let caller = Caller::limited("1");
         let within = if name.ends_with("hang") { Duration::from_millis(50) } else { LONG };
         models[name].chat(&ask("x"), &caller.call(1, within)).await.unwrap_err();
         let attempt = caller.counted.only();
@@ -68,8 +62,7 @@ async fn a_refused_call_costs_nothing_and_an_unknown_outcome_its_ceiling() {
             "{name}"
         );
         assert_eq!(attempt.amount, Some(amount), "{name}");
-        let account = caller.purse.account();
-        assert_eq!((account.spent, account.held), (amount, Money::ZERO), "{name}");
+        assert_eq!(caller.money(), (amount, Money::ZERO), "{name}");
     }
 }
 
@@ -77,18 +70,17 @@ async fn a_refused_call_costs_nothing_and_an_unknown_outcome_its_ceiling() {
 async fn a_call_whose_caller_goes_away_is_recorded_and_settled() {
     let server = mock::start(Config::default()).await.unwrap();
     let models = models_of(&server, &["mock/hang"]);
-    let caller = Caller::new(limited());
+    let caller = Caller::limited("1");
     let (model, call, request) = (models["mock/hang"].clone(), caller.call(1, LONG), ask("x"));
     let running = tokio::spawn(async move { model.chat(&request, &call).await });
     until(&server, |sums| sums.open == 1).await;
-    assert_eq!(caller.purse.account().held, ceiling());
+    assert_eq!(caller.money(), (Money::ZERO, ceiling()));
     running.abort();
     assert!(running.await.unwrap_err().is_cancelled());
     let attempt = caller.counted.only();
     assert_eq!((attempt.outcome.as_str(), attempt.price_status), ("cancelled", "unsettled"));
-    let account = caller.purse.account();
-    assert_eq!((attempt.amount, account.spent), (Some(ceiling()), ceiling()));
-    assert_eq!(account.held, Money::ZERO);
+    assert_eq!(attempt.amount, Some(ceiling()));
+    assert_eq!(caller.money(), (ceiling(), Money::ZERO));
     until(&server, |sums| sums.open == 0).await;
     assert!(!server.ledger.entries()[0].delivered);
 }
@@ -97,10 +89,10 @@ async fn a_call_whose_caller_goes_away_is_recorded_and_settled() {
 async fn a_call_that_would_pass_a_budget_never_leaves() {
     let server = mock::start(Config::default()).await.unwrap();
     let models = models_of(&server, &["mock/small"]);
-    let caller = Caller::new(Limits { per_event: Some(money("0.0001")), ..Limits::default() });
+    let caller = Caller::limited("0.0001");
     let error = models["mock/small"].chat(&ask("x"), &caller.call(1, LONG)).await.unwrap_err();
     let ModelErrorKind::Budget(over) = &error.kind else { panic!("{error:?}") };
-    assert_eq!(over.limit, "per_event");
+    assert_eq!(over.limit, "total");
     assert_eq!(server.ledger.summary().calls, 0);
     assert!(caller.counted.attempts().is_empty());
 }
@@ -114,13 +106,13 @@ async fn without_a_price_the_amount_is_unknown_and_a_budget_refuses_the_call() {
         .model("mock/unknown")
         .named("free", free)
         .build();
-    let caller = Caller::new(Limits::default());
+    let caller = Caller::new();
     models["mock/unknown"].chat(&ask("x"), &caller.call(1, LONG)).await.unwrap();
     let attempt = caller.counted.only();
     assert_eq!((attempt.amount, attempt.price_status), (None, "unpriced"));
     assert!(attempt.usage.output > 0 && attempt.lines.len() == 2);
 
-    let caller = Caller::new(limited());
+    let caller = Caller::limited("1");
     assert!(caller.purse.limited());
     let error = models["mock/unknown"].chat(&ask("x"), &caller.call(1, LONG)).await.unwrap_err();
     assert!(
@@ -145,7 +137,7 @@ async fn no_more_calls_are_open_than_allowed_and_waiting_for_a_place_has_an_end(
         .model("mock/hang")
         .priced(&["mock/hang"])
         .build();
-    let caller = Caller::new(Limits::default());
+    let caller = Caller::new();
     let call = caller.call(1, LONG);
     let request = ask("x");
     let some = |name: &str, count: usize| {
@@ -169,14 +161,14 @@ async fn no_more_calls_are_open_than_allowed_and_waiting_for_a_place_has_an_end(
         .max();
     assert_eq!(most, Some(2), "a model and a route it belongs to share its limit");
 
-    let caller = Caller::new(limited());
+    let caller = Caller::limited("1");
     let short = caller.call(1, Duration::from_millis(60));
     let hang =
         futures::future::join_all((0..5).map(|_| models["mock/hang"].chat(&request, &short)));
     let kinds: Vec<_> = hang.await.into_iter().map(|answer| answer.unwrap_err().kind).collect();
     assert_eq!(kinds, vec![ModelErrorKind::Timeout; 5]);
     assert_eq!(caller.counted.attempts().len(), 3, "two of them never left");
-    assert_eq!(caller.purse.account().held, Money::ZERO);
+    assert_eq!(caller.money().1, Money::ZERO);
 }
 
 #[tokio::test]
@@ -188,7 +180,7 @@ async fn the_sum_of_amounts_is_the_ledgers_tokens_by_price() {
         "mock/c",
     ];
     let models = models_of(&server, &names);
-    let caller = Caller::new(Limits::default());
+    let caller = Caller::new();
     for n in 0..300u32 {
         let model = &models[names[n as usize % 3]];
         let answer = model.chat(&ask(&format!("ticket {n}")), &caller.call(1, LONG)).await;
@@ -227,7 +219,7 @@ async fn simulated_run(seed: u64) -> Vec<(String, i64)> {
     let clock: std::sync::Arc<dyn vivremotion::base::clock::Clock> =
         std::sync::Arc::new(vivremotion::base::clock::HeldClock::new(0, 1));
     let models = vivremotion::route::build::build(&config, &clock, seed).unwrap();
-    let caller = Caller::new(Limits::default());
+    let caller = Caller::new();
     for n in 0..100 {
         let request = ask(&format!("ticket {n}"));
         drop(models["small"].chat(&request, &caller.call(1, LONG)).await);

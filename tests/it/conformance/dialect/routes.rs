@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use serde_json::json;
 use vivremotion::base::clock::{Clock, SystemClock};
-use vivremotion::budget::Limits;
+use vivremotion::model::ModelErrorKind;
 use vivremotion::model::config::{ModelEntry, ModelsConfig, ProviderConfig, SingleModel};
 use vivremotion::model::mock::{self, Config};
-use vivremotion::model::{Model, ModelErrorKind};
 use vivremotion::route::build::{Entry, build, simulated};
 
 use super::world::{Caller, KEY, LONG, Settings, ask};
@@ -22,7 +21,7 @@ async fn a_member_that_is_down_is_passed_over_at_once() {
         .route("writer", &["gone/big", "mock/status-401", "mock/small"])
         .route("hopeless", &["gone/big", "mock/status-401"])
         .build();
-    let caller = Caller::new(Limits::default());
+    let caller = Caller::new();
     models["writer"].chat(&ask("x"), &caller.call(1, LONG)).await.unwrap();
     let [refused, answered] = caller.counted.attempts().try_into().unwrap();
     assert_eq!((refused.outcome.as_str(), answered.outcome.as_str()), ("unauthorised", "ok"));
@@ -45,7 +44,7 @@ async fn any_other_failure_goes_back_to_the_stage() {
         .provider("mock", &server.base_url, None)
         .route("writer", &["mock/status-503", "mock/small"])
         .build();
-    let caller = Caller::new(Limits::default());
+    let caller = Caller::new();
     let error = models["writer"].chat(&ask("x"), &caller.call(1, LONG)).await.unwrap_err();
     assert_eq!(error.kind, ModelErrorKind::Overloaded);
     assert_eq!(server.ledger.summary().calls, 1);
@@ -58,7 +57,7 @@ async fn an_open_breaker_sends_calls_to_the_next_member_until_probes_succeed() {
         .model("simulated/status-503")
         .route("writer", &["simulated/status-503", "simulated/small"])
         .build();
-    let caller = Caller::new(Limits::default());
+    let caller = Caller::new();
     for attempt in 1..=20 {
         let error =
             models["writer"].chat(&ask("x"), &caller.call(attempt, LONG)).await.unwrap_err();
@@ -88,7 +87,7 @@ async fn too_many_requests_and_wrong_ones_open_no_breaker() {
         .model("simulated/status-429")
         .model("simulated/status-400")
         .build();
-    let caller = Caller::new(Limits::default());
+    let caller = Caller::new();
     for (name, kind) in [
         ("simulated/status-429", ModelErrorKind::RateLimited),
         ("simulated/status-400", ModelErrorKind::InvalidRequest),
@@ -175,8 +174,7 @@ fn no_configuration_shows_its_key() {
 async fn without_settings_every_name_is_a_simulated_model() {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let model = simulated("writer", &Default::default(), &clock, 0);
-    let caller =
-        Caller::new(Limits { per_event: Some(super::world::money("0.01")), ..Limits::default() });
+    let caller = Caller::limited("0.01");
     let reply = model.chat(&ask("hello"), &caller.call(1, LONG)).await.unwrap();
     assert!(reply.simulated && reply.text.starts_with("[simulated]"));
     let attempt = caller.counted.only();

@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use vivremotion::budget::Limits;
 use vivremotion::model::mock::{self, Config, Script};
-use vivremotion::model::{AnswerSchema, Model, ModelErrorKind};
+use vivremotion::model::{AnswerSchema, ModelErrorKind};
 
 use super::world::{Caller, KEY, LONG, Settings, ask, embed, models_of, until};
 
@@ -29,14 +28,14 @@ async fn the_mock_server_answers_what_the_simulated_provider_answers() {
     let mut with_schema = ask("Press 7 hums. ünïcödé\n\nIs it the belt?");
     with_schema.schema = Some(Arc::new(schema));
     for request in [ask("I was charged twice"), with_schema] {
-        let (one, other) = (Caller::new(Limits::default()), Caller::new(Limits::default()));
+        let (one, other) = (Caller::new(), Caller::new());
         let simulated = here.chat(&request, &one.call(1, LONG)).await.unwrap();
         let served = there.chat(&request, &other.call(1, LONG)).await.unwrap();
         assert_eq!((simulated.text, simulated.finish_reason), (served.text, served.finish_reason));
         assert!(simulated.simulated && !served.simulated);
         assert_eq!(one.counted.only().usage, other.counted.only().usage);
     }
-    let caller = Caller::new(Limits::default());
+    let caller = Caller::new();
     let texts = embed(&["double charge", "Grüße aus dem Werk 7"]);
     let simulated = here.embed(&texts, &caller.call(1, LONG)).await.unwrap();
     assert_eq!(simulated, there.embed(&texts, &caller.call(1, LONG)).await.unwrap());
@@ -50,7 +49,7 @@ async fn the_ledger_knows_who_asked_what_and_what_it_used() {
     let server = mock::start(Config::default()).await.unwrap();
     let models = models_of(&server, &["mock/small+cached-5+reasoning-4"]);
     let model = &models["mock/small+cached-5+reasoning-4"];
-    let caller = Caller::new(Limits::default());
+    let caller = Caller::new();
     for attempt in [1, 2] {
         model.chat(&ask("same"), &caller.call(attempt, LONG)).await.unwrap();
     }
@@ -93,7 +92,7 @@ async fn every_way_to_fail_is_told_apart() {
     let names: Vec<&str> = cases.iter().map(|(name, _, _)| *name).collect();
     let models = models_of(&server, &names);
     for (name, kind, retry_after) in cases {
-        let caller = Caller::new(Limits::default());
+        let caller = Caller::new();
         let within = if kind == Timeout { Duration::from_millis(100) } else { LONG };
         let call = caller.call(1, within);
         let chat = models[name].chat(&ask("hello"), &call).await.unwrap_err();
@@ -113,7 +112,7 @@ async fn nobody_listening_is_told_from_a_broken_connection() {
     let server = mock::start(Config::default()).await.unwrap();
     let models = models_of(&server, &["mock/small"]);
     server.shutdown().await;
-    let caller = Caller::new(Limits::default());
+    let caller = Caller::new();
     let error = models["mock/small"].chat(&ask("x"), &caller.call(1, LONG)).await.unwrap_err();
     assert_eq!(error.kind, ModelErrorKind::Unreachable);
     assert_eq!(error.message, "provider `mock` can't be reached: connection refused");
@@ -140,7 +139,7 @@ async fn a_redirect_is_not_followed() {
     let rude = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}/v1", rude.local_addr().unwrap());
     let models = Settings::new().provider("moved", &address, None).model("moved/one").build();
-    let caller = Caller::new(Limits::default());
+    let caller = Caller::new();
     let call = caller.call(1, LONG);
     let request = ask("x");
     let (error, ()) = tokio::join!(models["moved/one"].chat(&request, &call), async {
@@ -164,7 +163,7 @@ async fn a_script_says_how_certain_calls_go() {
     let script = Script::parse("rules.json", rules).unwrap();
     let server = mock::start(Config { script, ..Config::default() }).await.unwrap();
     let models = models_of(&server, &["mock/writer"]);
-    let caller = Caller::new(Limits::default());
+    let caller = Caller::new();
     let mut went = Vec::new();
     for attempt in 1..=3 {
         let answer =
@@ -219,7 +218,7 @@ async fn the_ledger_is_a_file_of_lines_and_a_page() {
     let config = Config { ledger: Some(path.clone()), keep: 2, ..Config::default() };
     let server = mock::start(config).await.unwrap();
     let models = models_of(&server, &["mock/small", "mock/hang"]);
-    let caller = Caller::new(Limits::default());
+    let caller = Caller::new();
     for _ in 0..3 {
         models["mock/small"].chat(&ask("x"), &caller.call(1, LONG)).await.unwrap();
     }
@@ -248,7 +247,7 @@ async fn the_ledger_is_a_file_of_lines_and_a_page() {
 async fn a_server_that_stops_cuts_its_open_calls_and_frees_its_port() {
     let server = mock::start(Config::default()).await.unwrap();
     let models = models_of(&server, &["mock/hang", "mock/small"]);
-    let caller = Caller::new(Limits::default());
+    let caller = Caller::new();
     let (hang, call, request) = (models["mock/hang"].clone(), caller.call(1, LONG), ask("x"));
     let open = tokio::spawn(async move { hang.chat(&request, &call).await });
     until(&server, |sums| sums.open == 1).await;
@@ -264,7 +263,7 @@ async fn a_server_that_stops_cuts_its_open_calls_and_frees_its_port() {
 async fn a_thousand_calls_are_open_at_once() {
     let server = mock::start(Config::default()).await.unwrap();
     let models = models_of(&server, &["mock/hang"]);
-    let caller = Caller::new(Limits::default());
+    let caller = Caller::new();
     let (model, call) = (models["mock/hang"].clone(), caller.call(1, LONG));
     let calls = tokio::spawn(async move {
         let requests: Vec<_> = (0..1000).map(|n| ask(&format!("number {n}"))).collect();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use vivremotion::base::clock::{Clock, SystemClock};
 use vivremotion::base::secret::Secret;
-use vivremotion::budget::{EngineBudget, EventPurse, Limits, PipelineBudget};
+use vivremotion::budget::{Account, EventPurse, Limits, Wallet};
 use vivremotion::event::cost::Attempt;
 use vivremotion::event::ids::{EventId, StageKey};
 use vivremotion::event::money::Money;
@@ -119,14 +119,34 @@ pub fn models_of(server: &Running, names: &[&str]) -> HashMap<Arc<str>, Arc<dyn 
 pub struct Caller {
     pub counted: Arc<Counted>,
     pub purse: Arc<EventPurse>,
-    pub pipeline: PipelineBudget,
+    account: Arc<Mutex<Account>>,
 }
 
 impl Caller {
-    pub fn new(limits: Limits) -> Self {
-        let engine = EngineBudget::new(None, Arc::new(SystemClock));
-        let pipeline = engine.pipeline(&"triage".into(), limits);
-        Caller { counted: Arc::default(), purse: pipeline.purse(), pipeline }
+    /// Without any limit.
+    pub fn new() -> Self {
+        Caller::with(
+            Limits::default(),
+            Arc::new(Mutex::new(Account::total("none", money("0"), money("0")))),
+        )
+    }
+
+    /// With a limit.
+    pub fn limited(limit: &str) -> Self {
+        let account = Arc::new(Mutex::new(Account::total("total", money(limit), money("0"))));
+        let limits = Limits { per_event: None, accounts: vec![account.clone()] };
+        Caller::with(limits, account)
+    }
+
+    fn with(limits: Limits, account: Arc<Mutex<Account>>) -> Self {
+        let wallet = Arc::new(Wallet::new(limits, "USD".into(), Arc::new(SystemClock)));
+        Caller { counted: Arc::default(), purse: Arc::new(wallet.event()), account }
+    }
+
+    /// What is spent, and what is set aside.
+    pub fn money(&self) -> (Money, Money) {
+        let account = self.account.lock().unwrap();
+        (account.spent(), account.held())
     }
 
     pub fn call(&self, attempt: u32, within: Duration) -> Call {

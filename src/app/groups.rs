@@ -1,0 +1,138 @@
+//! Runs the members of every group of a process until it is asked to stop.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use futures::future::try_join_all;
+use tokio::sync::watch;
+
+use crate::base::clock::Clock;
+use crate::flow::Line;
+use crate::flow::member::{Bounds, Left, Member, Parts};
+use crate::flow::observe::Observed;
+use crate::flow::outage::Outages;
+use crate::flow::outbox::Limits;
+use crate::flow::workers::Workers;
+use crate::stream::{
+    From, Guarantee, Log, Membership, OnCorruptProgress, StreamError, StreamErrorKind,
+    TopicPartition,
+};
+
+/// How members work.
+#[derive(Clone, Debug)]
+pub struct Working {
+    /// Name of this instance.
+    pub instance: Arc<str>,
+    /// Transactional or not.
+    pub guarantee: Guarantee,
+    /// What to do about an unreadable progress record.
+    pub on_corrupt_progress: OnCorruptProgress,
+    /// Bounds of each member.
+    pub bounds: Bounds,
+    /// When to commit.
+    pub limits: Limits,
+    /// Leave at the end as it is now.
+    pub bounded: bool,
+}
+
+/// Joins every group and works until `stop` says so, until the end of a bounded run, or until one member can't go on:
+/// then all leave.
+pub async fn work(
+    log: &Arc<dyn Log>,
+    lines: Vec<Arc<Line>>,
+    working: &Working,
+    clock: &Arc<dyn Clock>,
+    outages: &Outages,
+    workers: &Arc<Workers>,
+    stop: watch::Receiver<bool>,
+) -> Result<(), StreamError> {
+    let mut groups: BTreeMap<Arc<str>, Vec<Arc<Line>>> = BTreeMap::new();
+    for line in lines {
+        groups.entry(Arc::clone(&line.emitter.plan.group)).or_default().push(line);
+    }
+    // One member that can't go on ends the others too: half a set of pipelines is not what was asked for.
+    let (fail, failed) = watch::channel(false);
+    let mut members = Vec::new();
+    for (group, lines) in groups {
+        let member = member(log, &group, lines, working, clock, outages, workers).await?;
+        let (mut stop, mut failed, fail) = (stop.clone(), failed.clone(), fail.clone());
+        let asked = async move {
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => {}
+                _ = failed.wait_for(|failed| *failed) => {}
+            }
+        };
+        let work = async move {
+            let outcome: Result<Left, StreamError> = member.work(asked).await;
+            if outcome.is_err() {
+                fail.send_replace(true);
+            }
+            outcome
+        };
+        members.push(workers.pick().spawn(work));
+    }
+    let joined = members.into_iter().map(|member| async move {
+        member.await.unwrap_or_else(|error| {
+            let message = format!("a member of a group ended: {error}");
+            Err(StreamError { kind: StreamErrorKind::Fatal, message })
+        })
+    });
+    try_join_all(joined).await.map(|_| ())
+}
+
+async fn member(
+    log: &Arc<dyn Log>,
+    group: &Arc<str>,
+    lines: Vec<Arc<Line>>,
+    working: &Working,
+    clock: &Arc<dyn Clock>,
+    outages: &Outages,
+    workers: &Arc<Workers>,
+) -> Result<Member, StreamError> {
+    let sources: Vec<(Arc<str>, From)> = lines
+        .iter()
+        .map(|line| (Arc::clone(&line.emitter.plan.source.topic), line.emitter.plan.source.from))
+        .collect();
+    let until = match working.bounded {
+        true => Some(ends(log, &sources).await?),
+        false => None,
+    };
+    let (reader, writer) = log
+        .join(Membership {
+            group: Arc::clone(group),
+            instance: Arc::clone(&working.instance),
+            topics: sources,
+            guarantee: working.guarantee,
+            on_corrupt_progress: working.on_corrupt_progress,
+        })
+        .await?;
+    let lines = lines
+        .into_iter()
+        .map(|line| (Arc::clone(&line.emitter.plan.source.topic), line))
+        .collect::<HashMap<_, _>>();
+    Ok(Member::new(Parts {
+        reader,
+        writer,
+        lines,
+        workers: Arc::clone(workers),
+        bounds: working.bounds,
+        limits: working.limits,
+        clock: Arc::clone(clock),
+        outages: outages.clone(),
+        watch: Arc::new(Observed::new(Arc::clone(group))),
+        until,
+    }))
+}
+
+async fn ends(
+    log: &Arc<dyn Log>,
+    sources: &[(Arc<str>, From)],
+) -> Result<HashMap<TopicPartition, i64>, StreamError> {
+    let mut ends = HashMap::new();
+    for (topic, _) in sources {
+        for extent in log.extents(topic).await? {
+            ends.insert(extent.at, extent.high);
+        }
+    }
+    Ok(ends)
+}

@@ -1,0 +1,158 @@
+//! Partitions come: read what was committed, resolve a first start, and only then let records flow.
+
+use std::thread;
+use std::time::Duration;
+
+use rdkafka::consumer::{CommitMode, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::{Offset, TopicPartitionList};
+use tokio::time::Instant;
+
+use super::fault;
+use super::offsets::{self, Committed};
+use super::poll::Poll;
+use super::transaction::Subject;
+use crate::stream::{
+    Assignment, Delivery, From, OnCorruptProgress, Progress, StreamError, StreamErrorKind,
+    TopicPartition,
+};
+
+/// Between two tries of a call that failed.
+const AGAIN: Duration = Duration::from_millis(50);
+/// A partition that can't be opened is told of this often.
+const TELL: Duration = Duration::from_secs(10);
+
+/// A partition that is ready to be read.
+struct Opened {
+    at: TopicPartition,
+    progress: Progress,
+    resumed: bool,
+    end: i64,
+}
+
+impl Poll {
+    /// Answers an assignment. Offset and progress of each partition come from one fetch of stable offsets, and the
+    /// client is told to start there: it never asks for the start a second time (R3).
+    pub(super) fn assign(&mut self, partitions: &[TopicPartition]) {
+        let since = Instant::now();
+        let Some(opened) = self.open(partitions) else { return };
+        // The client's log tells whether the session survived all this.
+        self.gather();
+        if self.consumer.context().has_expired() || since.elapsed() >= self.session {
+            return self.join_anew();
+        }
+        let mut list = TopicPartitionList::with_capacity(opened.len().max(1));
+        for one in &opened {
+            let offset = Offset::Offset(one.progress.base);
+            if let Err(error) = list.add_partition_offset(&one.at.topic, one.at.partition, offset) {
+                self.report(&error);
+            }
+        }
+        // Even an empty answer is an answer.
+        if let Err(error) = self.consumer.incremental_assign(&list) {
+            return self.report(&error);
+        }
+        if !opened.is_empty()
+            && let Err(error) = self.consumer.resume(&list)
+        {
+            self.report(&error);
+        }
+        for Opened { at, progress, resumed, end } in opened {
+            let epoch = self.next_epoch();
+            self.shared.forget(&at);
+            self.shared.own(&at, epoch);
+            self.assigned.insert(at.clone(), epoch);
+            self.placed.insert(at.clone());
+            self.deliver(Ok(Delivery::Assigned(Assignment { at, epoch, progress, resumed, end })));
+        }
+    }
+
+    /// Reads and resolves until it works. None when the reader closes before.
+    fn open(&mut self, partitions: &[TopicPartition]) -> Option<Vec<Opened>> {
+        if partitions.is_empty() {
+            return Some(Vec::new());
+        }
+        let mut told = Instant::now();
+        loop {
+            let error = match self.try_open(partitions) {
+                Ok(opened) => return Some(opened),
+                Err(error) => error,
+            };
+            let code = error.rdkafka_error_code();
+            if code.is_some_and(|code| fault::subject_of(code) == Subject::Membership) {
+                // We are out already: take nothing, the client learns it with its next heartbeat.
+                return Some(Vec::new());
+            }
+            if told.elapsed() >= TELL {
+                told = Instant::now();
+                let mut failure = fault::stream_error("reading the committed progress", &error);
+                if failure.kind == StreamErrorKind::Fatal {
+                    failure.kind = StreamErrorKind::Unavailable;
+                }
+                self.deliver(Err(failure));
+            }
+            if self.shared.closing() {
+                return None;
+            }
+            thread::park_timeout(AGAIN);
+        }
+    }
+
+    fn try_open(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Opened>, KafkaError> {
+        let committed = offsets::committed(&self.consumer, partitions)?;
+        let places: Vec<&TopicPartition> = committed.iter().map(|(at, _)| at).collect();
+        let ends = offsets::ends(&self.consumer, &places)?;
+        let fresh: Vec<(TopicPartition, From)> = committed
+            .iter()
+            .filter(|(_, committed)| committed.is_none())
+            .map(|(at, _)| (at.clone(), self.from(at)))
+            .collect();
+        let starts = offsets::starts(&self.consumer, &fresh)?;
+        let first: Vec<Progress> = starts.into_iter().map(Progress::starting_at).collect();
+        if !first.is_empty() {
+            // Or a crash before the first commit would let `latest` skip what came in between.
+            let places = fresh.iter().map(|(at, _)| at).zip(&first);
+            let list = offsets::progress_list(places)?;
+            self.consumer.commit(&list, CommitMode::Sync)?;
+        }
+        let mut first = first.into_iter();
+        let mut opened = Vec::with_capacity(committed.len());
+        for ((at, committed), end) in committed.into_iter().zip(ends) {
+            let resumed = committed.is_some();
+            let progress = match committed {
+                Some(_) => self.read(&at, committed),
+                None => first.next(),
+            };
+            if let Some(progress) = progress {
+                opened.push(Opened { at, progress, resumed, end });
+            }
+        }
+        Ok(opened)
+    }
+
+    /// The progress of a partition; none when it can't be read and the partition must stop.
+    fn read(&mut self, at: &TopicPartition, committed: Committed) -> Option<Progress> {
+        let (base, text) = committed?;
+        match Progress::decode(base, &text) {
+            Ok(progress) => Some(progress),
+            Err(error) => match self.membership.on_corrupt_progress {
+                OnCorruptProgress::Replay => Some(Progress::starting_at(base)),
+                OnCorruptProgress::Fail => {
+                    self.deliver(Err(StreamError {
+                        kind: StreamErrorKind::CorruptProgress,
+                        message: format!(
+                            "the progress of `{at}` in group `{}` can't be read: {error}",
+                            self.membership.group
+                        ),
+                    }));
+                    None
+                }
+            },
+        }
+    }
+
+    fn from(&self, at: &TopicPartition) -> From {
+        let mut topics = self.membership.topics.iter();
+        topics.find(|(topic, _)| *topic == at.topic).map_or(From::Earliest, |(_, from)| *from)
+    }
+}

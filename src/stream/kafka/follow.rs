@@ -1,0 +1,236 @@
+//! Reads a topic without a group: committed records, from a place of choice, on a thread of its own.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::time::Instant;
+
+use super::config::KafkaConfig;
+use super::log::blocking;
+use super::lookup::Lookup;
+use super::{fault, offsets, poll, producer};
+use crate::stream::{Follower, From, Record, StreamError, StreamErrorKind, TopicPartition};
+
+/// Batches between the thread and `next`.
+const QUEUE: usize = 8;
+const TOGETHER: usize = 512;
+const TOGETHER_BYTES: usize = 1 << 20;
+/// The longest wait for a record before the thread looks whether anybody still follows.
+const POLL: Duration = Duration::from_millis(100);
+
+/// How long an open transaction of somebody else is waited for.
+const SETTLE: Duration = Duration::from_secs(30);
+
+/// Reads a topic without a group.
+pub(super) struct KafkaFollower {
+    incoming: Receiver<Result<Portion, StreamError>>,
+    /// Where each partition ended when it was opened; removed when that was reached.
+    behind: HashMap<i32, i64>,
+    stop: Arc<AtomicBool>,
+}
+
+/// What the thread passes on.
+enum Portion {
+    Records(Vec<Record>),
+    /// The end of a partition was reached: everything committed was passed on, transaction markers included.
+    End(i32),
+}
+
+impl KafkaFollower {
+    pub(super) async fn open(
+        config: &KafkaConfig,
+        lookup: Arc<Lookup>,
+        topic: &str,
+        from: From,
+    ) -> Result<Self, StreamError> {
+        let name: Arc<str> = Arc::from(topic);
+        let client = config.follower();
+        let open = config.uncommitted();
+        let stop = Arc::new(AtomicBool::new(false));
+        let (sender, incoming) = channel(QUEUE);
+        let stopped = stop.clone();
+        let behind = blocking(move || {
+            let places = lookup.places(&name)?;
+            if places.is_empty() {
+                return Err(StreamError {
+                    kind: StreamErrorKind::UnknownTopic,
+                    message: format!("there is no topic `{name}`"),
+                });
+            }
+            let doing = format!("following `{name}`");
+            let prepared = lookup.client().and_then(|lookup| {
+                if from != From::Latest {
+                    settle(&open, &lookup, &places)?;
+                }
+                prepare(&lookup, &places, from)
+            });
+            let (list, behind) = prepared.map_err(|error| fault::stream_error(&doing, &error))?;
+            let consumer: Result<BaseConsumer, KafkaError> = client.create();
+            let consumer = consumer
+                .and_then(|consumer| consumer.assign(&list).map(|()| consumer))
+                .map_err(|error| fault::stream_error(&doing, &error))?;
+            let body = move || run(&consumer, &name, &sender, &stopped);
+            // It ends when its follower is dropped, within one poll.
+            thread::Builder::new().name("kafka-follow".to_owned()).spawn(body).map_err(
+                |error| StreamError {
+                    kind: StreamErrorKind::Fatal,
+                    message: format!("no thread for following: {error}"),
+                },
+            )?;
+            Ok(behind)
+        })
+        .await?;
+        Ok(KafkaFollower { incoming, behind, stop })
+    }
+}
+
+/// Waits until every transaction that is open now is decided. A commit returns when the coordinator has it, a moment
+/// before its records count as committed: whoever follows after a commit must find them.
+fn settle(
+    open: &ClientConfig,
+    client: &BaseConsumer,
+    places: &[TopicPartition],
+) -> Result<(), KafkaError> {
+    let refs: Vec<&TopicPartition> = places.iter().collect();
+    let written = offsets::ends(&open.create::<BaseConsumer>()?, &refs)?;
+    let deadline = Instant::now() + SETTLE;
+    while Instant::now() < deadline {
+        let committed = offsets::ends(client, &refs)?;
+        if committed.iter().zip(&written).all(|(committed, written)| committed >= written) {
+            break;
+        }
+        producer::rest(Duration::from_millis(5));
+    }
+    Ok(())
+}
+
+/// Where to start, and which partitions have something before their end.
+fn prepare(
+    client: &BaseConsumer,
+    places: &[TopicPartition],
+    from: From,
+) -> Result<(TopicPartitionList, HashMap<i32, i64>), KafkaError> {
+    let refs: Vec<&TopicPartition> = places.iter().collect();
+    let ends = offsets::ends(client, &refs)?;
+    let wanted: Vec<(TopicPartition, From)> = places.iter().map(|at| (at.clone(), from)).collect();
+    // The same ends, or a record that came in between would be skipped and yet counted as there.
+    let starts = match from {
+        From::Latest => ends.clone(),
+        From::Earliest | From::Time(_) => offsets::starts(client, &wanted)?,
+    };
+    let mut list = TopicPartitionList::with_capacity(places.len());
+    let mut behind = HashMap::new();
+    for ((at, start), end) in places.iter().zip(starts).zip(ends) {
+        list.add_partition_offset(&at.topic, at.partition, Offset::Offset(start))?;
+        if start < end {
+            behind.insert(at.partition, end);
+        }
+    }
+    Ok((list, behind))
+}
+
+fn run(
+    consumer: &BaseConsumer,
+    topic: &Arc<str>,
+    out: &Sender<Result<Portion, StreamError>>,
+    stop: &AtomicBool,
+) {
+    let going = || !stop.load(Ordering::SeqCst) && !out.is_closed();
+    while going() {
+        let mut records = Vec::new();
+        let mut bytes = 0;
+        let mut next = consumer.poll(POLL);
+        let mut last = None;
+        while let Some(polled) = next {
+            match polled {
+                Ok(message) => {
+                    let record = poll::copy(&message, topic.clone());
+                    bytes += poll::size(&record);
+                    records.push(record);
+                }
+                Err(KafkaError::PartitionEOF(partition)) => {
+                    last = Some(Ok(Portion::End(partition)))
+                }
+                Err(error) => last = passed_on(topic, &error).map(Err),
+            }
+            if last.is_some() || records.len() >= TOGETHER || bytes >= TOGETHER_BYTES {
+                break;
+            }
+            next = consumer.poll(Duration::ZERO);
+        }
+        // Waiting here holds nobody up: this consumer is in no group.
+        if !records.is_empty() && out.blocking_send(Ok(Portion::Records(records))).is_err() {
+            return;
+        }
+        if let Some(last) = last
+            && out.blocking_send(last).is_err()
+        {
+            return;
+        }
+    }
+}
+
+/// What the client does not mend by itself.
+fn passed_on(topic: &str, error: &KafkaError) -> Option<StreamError> {
+    let error = fault::stream_error(&format!("following `{topic}`"), error);
+    let told = matches!(
+        error.kind,
+        StreamErrorKind::Fatal | StreamErrorKind::Denied | StreamErrorKind::UnknownTopic
+    );
+    told.then_some(error)
+}
+
+#[async_trait]
+impl Follower for KafkaFollower {
+    async fn next(&mut self, wait: Duration) -> Result<Vec<Record>, StreamError> {
+        let deadline = Instant::now() + wait;
+        loop {
+            let received = tokio::time::timeout_at(deadline, self.incoming.recv()).await;
+            match received {
+                Err(_) => return Ok(Vec::new()),
+                Ok(None) => {
+                    return Err(StreamError {
+                        kind: StreamErrorKind::Fatal,
+                        message: "following ended".to_owned(),
+                    });
+                }
+                Ok(Some(Err(error))) => return Err(error),
+                Ok(Some(Ok(Portion::End(partition)))) => {
+                    self.behind.remove(&partition);
+                    // A caller that waits to have caught up must get a chance to ask.
+                    if self.behind.is_empty() {
+                        return Ok(Vec::new());
+                    }
+                }
+                Ok(Some(Ok(Portion::Records(records)))) => {
+                    for record in &records {
+                        let partition = record.at.partition;
+                        let end = self.behind.get(&partition);
+                        if end.is_some_and(|end| record.offset + 1 >= *end) {
+                            self.behind.remove(&partition);
+                        }
+                    }
+                    return Ok(records);
+                }
+            }
+        }
+    }
+
+    fn caught_up(&self) -> bool {
+        self.behind.is_empty()
+    }
+}
+
+impl Drop for KafkaFollower {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+    }
+}

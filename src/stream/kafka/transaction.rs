@@ -1,0 +1,488 @@
+//! The commit cycle as a pure state machine: what happened and the time go in, what to do next comes out.
+//!
+//! One batch is one walk: begin, produce, wait for every report, send offsets, commit. It promises
+//!
+//! * a batch is reported done only if it was committed, and failed only if it was not (but for [`CommitErrorKind::Fatal`]
+//!   and [`CommitErrorKind::Fenced`], which end the process: the next start reads what was committed);
+//! * an outcome in doubt is decided by what the group's committed progress says, after a new producer has ended the
+//!   old transaction (R8);
+//! * a producer is not used again after a commit that failed, took nearly as long as a request may, or saw trouble with
+//!   a broker: an end of that transaction may still be on its way and would end a later one (R7);
+//! * a transaction is aborted only when every record of it has been reported: the client can lose its state otherwise;
+//! * every repetition is bounded in time, every new producer in number.
+//!
+//! It does no I/O and holds no clock; `writer.rs` performs what it says.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::config::{SOCKET_TIMEOUT_MS, TRANSACTION_TIMEOUT_MS};
+use crate::stream::CommitErrorKind;
+
+#[cfg(test)]
+mod tests;
+
+/// A call is repeated no longer than this; half of what the coordinator gives a transaction.
+pub(super) const REPEAT_WITHIN: Duration = Duration::from_millis(TRANSACTION_TIMEOUT_MS / 2);
+/// A first start waits this long for a coordinator.
+pub(super) const OPEN_WITHIN: Duration = Duration::from_secs(30);
+/// A doubt that lasts longer ends the instance: the next start decides.
+const DECIDE_WITHIN: Duration = Duration::from_secs(300);
+/// A transaction older than this was ended by the coordinator, not by a clone of us.
+const TOO_OLD: Duration = Duration::from_millis(TRANSACTION_TIMEOUT_MS);
+/// A commit slower than this may have been sent twice.
+const SLOW_COMMIT: Duration = Duration::from_millis(SOCKET_TIMEOUT_MS / 5 * 4);
+/// New producers a minute, at most.
+const RENEWALS: usize = 5;
+const MINUTE: Duration = Duration::from_secs(60);
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// How the client says to go on after an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Class {
+    /// Repeat the same call.
+    Retriable,
+    /// Abort the transaction.
+    Abortable,
+    /// The producer is spent.
+    Fatal,
+}
+
+/// What an error is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Subject {
+    /// The group moved on without us.
+    Membership,
+    /// Another producer took our id, or the coordinator ended our transaction.
+    Producer,
+    /// Access rules.
+    Access,
+    /// The progress text.
+    Progress,
+    /// Anything else.
+    Other,
+}
+
+/// A failed call.
+#[derive(Clone, Debug)]
+pub(super) struct Fault {
+    pub class: Class,
+    pub subject: Subject,
+    pub message: String,
+}
+
+/// Records that were not written.
+#[derive(Clone, Debug)]
+pub(super) struct Rejection {
+    /// The record, when it was one alone.
+    pub index: Option<usize>,
+    /// Whether it can never be written as it is.
+    pub unwritable: bool,
+    pub subject: Subject,
+    pub message: String,
+}
+
+/// What the committed progress says about a batch in doubt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Decision {
+    /// It carries the batch's nonce and sequence.
+    Committed,
+    /// It does not, and the partition is still ours: nobody else could have written over it.
+    NotCommitted,
+    /// No partition of the batch is ours any more: the next owner decides by the same record.
+    NotOurs,
+    /// The batch has no progress to tell it by.
+    Unknowable,
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Action {
+    /// Drop the producer and make one with the same id.
+    Renew,
+    /// Initialise transactions.
+    Init,
+    /// Begin a transaction.
+    Begin,
+    /// Hand over every record.
+    Produce,
+    /// Wait until every record handed over is reported.
+    Await,
+    /// Add the offsets.
+    SendOffsets,
+    /// Commit, or go on with a commit that ran out of its call's time.
+    Commit,
+    /// Abort.
+    Abort,
+    /// Read the committed progress of the batch's partitions.
+    Decide,
+    /// Rest, then come back with [`Event::Rested`].
+    Pause(Duration),
+    /// This is the outcome.
+    Finish(Outcome),
+}
+
+/// What came of the last action.
+#[derive(Clone, Debug)]
+pub(super) enum Event {
+    /// It succeeded.
+    Done,
+    /// The commit succeeded; whether a broker error was seen since the transaction began.
+    Committed { troubled: bool },
+    /// The call failed.
+    Failed(Fault),
+    /// Records were refused or not delivered; the others are reported or will be.
+    Rejected(Rejection),
+    /// Reports are missing after all the time that records have.
+    Unreported,
+    /// What the committed progress says.
+    Decided(Decision),
+    /// The pause is over.
+    Rested,
+}
+
+/// How a walk ended.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Outcome {
+    /// Committed (or open, where that was asked).
+    Done,
+    /// Not committed, or it can't be told and the instance must end.
+    Failed { kind: CommitErrorKind, subject: Subject, message: String },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Idle,
+    Renew,
+    Init,
+    Begin,
+    Produce,
+    Await,
+    SendOffsets,
+    Commit,
+    Abort,
+    Decide,
+}
+
+/// The machine. One lives as long as the writer.
+#[derive(Debug)]
+pub(super) struct Transaction {
+    step: Step,
+    /// Only to initialise, not to commit.
+    opening: bool,
+    /// Must not carry another transaction.
+    spent: bool,
+    /// Times of the new producers of the last minute; the first is no renewal.
+    renewals: VecDeque<Duration>,
+    first: bool,
+    /// When the walk started.
+    started: Duration,
+    /// When the transaction began.
+    began: Duration,
+    /// When the step was first tried.
+    entered: Duration,
+    pause: Duration,
+    /// What will be reported unless the batch turns out to be committed.
+    failure: Option<Outcome>,
+    /// A commit was sent and its outcome is not known.
+    doubt: bool,
+}
+
+impl Transaction {
+    /// Without a producer: the first walk makes one.
+    pub(super) fn new() -> Self {
+        Transaction {
+            step: Step::Idle,
+            opening: false,
+            spent: true,
+            renewals: VecDeque::new(),
+            first: true,
+            started: Duration::ZERO,
+            began: Duration::ZERO,
+            entered: Duration::ZERO,
+            pause: FIRST_PAUSE,
+            failure: None,
+            doubt: false,
+        }
+    }
+
+    /// Starts a walk that only makes the producer ready, which ends what a predecessor of the same name left open.
+    pub(super) fn open(&mut self, now: Duration) -> Action {
+        self.opening = true;
+        self.restart(now)
+    }
+
+    /// Starts the walk of a batch.
+    pub(super) fn start(&mut self, now: Duration) -> Action {
+        self.opening = false;
+        self.restart(now)
+    }
+
+    fn restart(&mut self, now: Duration) -> Action {
+        self.started = now;
+        self.failure = None;
+        self.doubt = false;
+        if self.spent { self.renew(now) } else { self.enter(Step::Begin, now) }
+    }
+
+    /// Takes what came of the last action, says what to do next.
+    pub(super) fn next(&mut self, event: Event, now: Duration) -> Action {
+        match (self.step, event) {
+            (_, Event::Rested) => self.action(),
+            (_, Event::Failed(fault)) => self.failed(fault, now),
+            (Step::Renew, _) => self.enter(Step::Init, now),
+            (Step::Init, _) => {
+                self.spent = false;
+                match (self.doubt, self.opening) {
+                    (true, _) => self.enter(Step::Decide, now),
+                    (false, true) => self.finish(Outcome::Done),
+                    (false, false) => self.enter(Step::Begin, now),
+                }
+            }
+            (Step::Begin, _) => {
+                self.began = now;
+                self.enter(Step::Produce, now)
+            }
+            (Step::Produce | Step::Await, Event::Rejected(rejection)) => {
+                self.rejected(rejection, now)
+            }
+            (Step::Produce, _) => self.enter(Step::Await, now),
+            (Step::Await, Event::Unreported) => {
+                // The client owes reports: its queue is in an unknown state, but nothing was committed.
+                self.spent = true;
+                if self.failure.is_none() {
+                    let message = "records were not acknowledged in time".to_owned();
+                    self.fail_with(CommitErrorKind::Transient, Subject::Other, message);
+                }
+                self.report()
+            }
+            (Step::Await, _) if self.failure.is_some() => self.enter(Step::Abort, now),
+            (Step::Await, _) => self.enter(Step::SendOffsets, now),
+            (Step::SendOffsets, _) => self.enter(Step::Commit, now),
+            (Step::Commit, event) => {
+                let troubled = matches!(event, Event::Committed { troubled: true });
+                // Durable, and known to be; but its end may have been sent twice.
+                self.spent = troubled || now.saturating_sub(self.entered) >= SLOW_COMMIT;
+                self.finish(Outcome::Done)
+            }
+            (Step::Abort, _) => self.report(),
+            (Step::Decide, Event::Decided(decision)) => self.decided(decision),
+            (Step::Decide | Step::Idle, _) => self.action(),
+        }
+    }
+
+    fn rejected(&mut self, rejection: Rejection, now: Duration) -> Action {
+        let Rejection { index, unwritable, subject, message } = rejection;
+        if subject == Subject::Producer {
+            return self.taken(message, now);
+        }
+        if unwritable {
+            self.fail_with(CommitErrorKind::Unwritable(index), subject, message);
+        } else if self.failure.is_none() {
+            self.fail_with(CommitErrorKind::Transient, subject, message);
+        }
+        match self.step {
+            // What was handed over before it must be reported before the transaction may be aborted.
+            Step::Produce => self.enter(Step::Await, now),
+            _ => self.enter(Step::Abort, now),
+        }
+    }
+
+    fn failed(&mut self, fault: Fault, now: Duration) -> Action {
+        if fault.subject == Subject::Producer && self.step != Step::Decide {
+            return self.taken(fault.message, now);
+        }
+        let retriable = fault.class == Class::Retriable;
+        match self.step {
+            Step::Renew => {
+                self.fail_with(CommitErrorKind::Fatal, fault.subject, fault.message);
+                self.report()
+            }
+            Step::Init => self.not_open(fault, now),
+            Step::Begin if retriable && self.may_repeat(now) => self.rest(),
+            Step::Begin => self.renew(now),
+            Step::Produce | Step::Await => {
+                self.spent = true;
+                self.fail_by(fault);
+                self.report()
+            }
+            Step::SendOffsets if retriable && self.may_repeat(now) => self.rest(),
+            Step::SendOffsets => {
+                let fatal = fault.class == Class::Fatal;
+                self.fail_by(fault);
+                if fatal {
+                    self.spent = true;
+                    return self.report();
+                }
+                self.enter(Step::Abort, now)
+            }
+            Step::Commit if retriable && self.may_repeat(now) => self.rest(),
+            Step::Commit => self.doubted(fault, now),
+            Step::Abort if retriable && self.may_repeat(now) => self.rest(),
+            Step::Abort => {
+                self.spent = true;
+                self.report()
+            }
+            Step::Decide => {
+                if now.saturating_sub(self.started) < DECIDE_WITHIN {
+                    return self.rest();
+                }
+                let message = format!(
+                    "it could not be told whether a batch was committed: {}",
+                    fault.message
+                );
+                self.fail_with(CommitErrorKind::Fatal, fault.subject, message);
+                self.report()
+            }
+            Step::Idle => self.action(),
+        }
+    }
+
+    /// Our producer's id was used by somebody else, or the coordinator gave the transaction up for its age.
+    fn taken(&mut self, message: String, now: Duration) -> Action {
+        let open = matches!(
+            self.step,
+            Step::Produce | Step::Await | Step::SendOffsets | Step::Commit | Step::Abort
+        );
+        self.spent = true;
+        if open && now.saturating_sub(self.began) >= TOO_OLD {
+            let fault = Fault { class: Class::Fatal, subject: Subject::Other, message };
+            if self.step == Step::Commit {
+                return self.doubted(fault, now);
+            }
+            if self.failure.is_none() {
+                self.fail_by(fault);
+            }
+            return self.report();
+        }
+        let message = format!("another process runs with this instance's name: {message}");
+        self.fail_with(CommitErrorKind::Fenced, Subject::Producer, message);
+        self.report()
+    }
+
+    /// A commit failed: it may have been done all the same.
+    fn doubted(&mut self, fault: Fault, now: Duration) -> Action {
+        self.doubt = true;
+        self.spent = true;
+        self.fail_by(fault);
+        self.renew(now)
+    }
+
+    fn not_open(&mut self, fault: Fault, now: Duration) -> Action {
+        let within = if self.doubt { DECIDE_WITHIN } else { OPEN_WITHIN };
+        let denied = fault.subject == Subject::Access;
+        if fault.class == Class::Retriable && now.saturating_sub(self.started) < within {
+            return self.rest();
+        }
+        if fault.class != Class::Retriable && !denied {
+            return self.renew(now);
+        }
+        self.spent = true;
+        let kind = if self.doubt { CommitErrorKind::Fatal } else { CommitErrorKind::Transient };
+        self.fail_with(kind, fault.subject, fault.message);
+        self.report()
+    }
+
+    fn decided(&mut self, decision: Decision) -> Action {
+        self.doubt = false;
+        match decision {
+            Decision::Committed => return self.finish(Outcome::Done),
+            Decision::NotCommitted => {}
+            Decision::NotOurs => {
+                let message = "every partition of the batch was given up".to_owned();
+                self.fail_with(CommitErrorKind::Stale, Subject::Membership, message);
+            }
+            Decision::Unknowable => {
+                let message =
+                    "a batch without progress is in doubt: nothing tells whether it was committed";
+                self.fail_with(CommitErrorKind::Fatal, Subject::Other, message.to_owned());
+            }
+        }
+        self.report()
+    }
+
+    fn renew(&mut self, now: Duration) -> Action {
+        self.spent = true;
+        while self.renewals.front().is_some_and(|at| now.saturating_sub(*at) >= MINUTE) {
+            self.renewals.pop_front();
+        }
+        if self.renewals.len() >= RENEWALS {
+            let cause = match &self.failure {
+                Some(Outcome::Failed { message, .. }) => message.as_str(),
+                _ => "they could not be initialised",
+            };
+            let message = format!("{RENEWALS} new producers within a minute, the last: {cause}");
+            self.fail_with(CommitErrorKind::Fatal, Subject::Other, message);
+            return self.report();
+        }
+        if !std::mem::take(&mut self.first) {
+            self.renewals.push_back(now);
+        }
+        self.enter(Step::Renew, now)
+    }
+
+    fn may_repeat(&self, now: Duration) -> bool {
+        now.saturating_sub(self.entered) < REPEAT_WITHIN
+    }
+
+    fn fail_by(&mut self, fault: Fault) {
+        let kind = match fault.subject {
+            Subject::Membership => CommitErrorKind::Stale,
+            Subject::Progress => CommitErrorKind::Fatal,
+            Subject::Producer | Subject::Access | Subject::Other => CommitErrorKind::Transient,
+        };
+        self.fail_with(kind, fault.subject, fault.message);
+    }
+
+    fn fail_with(&mut self, kind: CommitErrorKind, subject: Subject, message: String) {
+        self.failure = Some(Outcome::Failed { kind, subject, message });
+    }
+
+    fn report(&mut self) -> Action {
+        let outcome = self.failure.take().unwrap_or_else(|| Outcome::Failed {
+            kind: CommitErrorKind::Transient,
+            subject: Subject::Other,
+            message: "the transaction was aborted".to_owned(),
+        });
+        self.finish(outcome)
+    }
+
+    fn finish(&mut self, outcome: Outcome) -> Action {
+        self.step = Step::Idle;
+        Action::Finish(outcome)
+    }
+
+    fn rest(&mut self) -> Action {
+        let pause = self.pause;
+        self.pause = (pause * 2).min(LONGEST_PAUSE);
+        Action::Pause(pause)
+    }
+
+    fn enter(&mut self, step: Step, now: Duration) -> Action {
+        self.step = step;
+        self.entered = now;
+        self.pause = FIRST_PAUSE;
+        self.action()
+    }
+
+    fn action(&self) -> Action {
+        match self.step {
+            Step::Renew => Action::Renew,
+            Step::Init => Action::Init,
+            Step::Begin => Action::Begin,
+            Step::Produce => Action::Produce,
+            Step::Await => Action::Await,
+            Step::SendOffsets => Action::SendOffsets,
+            Step::Commit => Action::Commit,
+            Step::Abort => Action::Abort,
+            Step::Decide => Action::Decide,
+            // Only a caller that goes on after the end gets here.
+            Step::Idle => Action::Finish(Outcome::Failed {
+                kind: CommitErrorKind::Fatal,
+                subject: Subject::Other,
+                message: "no transaction is under way".to_owned(),
+            }),
+        }
+    }
+}
