@@ -100,6 +100,9 @@ async fn every_way_to_fail_is_told_apart() {
         let embedded = models[name].embed(&embed(&["hello"]), &caller.call(1, within)).await;
         assert_eq!(embedded.unwrap_err().kind, kind, "{name}");
         assert_eq!(caller.counted.attempts().len(), 2, "{name}");
+        if name == "mock/huge" {
+            assert!(chat.message.ends_with("more than 16 MiB"), "it was read to its end: {chat}");
+        }
         let shown = format!("{chat} {chat:?} {:?}", caller.counted.attempts());
         for secret in [KEY, "127.0.0.1", "hello"] {
             assert!(!shown.contains(secret), "{name} shows `{secret}`: {shown}");
