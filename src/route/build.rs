@@ -161,8 +161,9 @@ impl Provider {
                         "there is no dialect `{dialect}`; the dialects are `{names}`, `{SIMULATED}`"
                     )
                 })?;
-                let needs_key =
-                    known.is_some_and(|known| known.wants_key) && config.base_url.is_none();
+                // Another address under a known name may well be one that wants no key.
+                let at_home = own_address == Some(base_url);
+                let needs_key = at_home && known.is_some_and(|known| known.wants_key);
                 if needs_key && config.api_key.as_ref().is_none_or(|key| key.expose().is_empty()) {
                     return Err(
                         "it needs `api_key`, such as `\"${env:OPENAI_API_KEY}\"`".to_owned()

@@ -278,3 +278,25 @@ async fn a_thousand_calls_are_open_at_once() {
     assert_eq!(server.ledger.summary().most_open, 1000);
     assert_eq!(caller.counted.attempts().len(), 1000, "each of them is recorded");
 }
+
+#[test]
+fn the_command_line_of_the_mock_server_is_understood_or_refused() {
+    use clap::Parser;
+    use vivremotion::cli::mock_models::Args;
+    use vivremotion::model::simulated::behaviour::Fault;
+    use vivremotion::model::simulated::spread::Spread;
+
+    let args = |line: &str| Args::try_parse_from(format!("mock-models {line}").split_whitespace());
+    let told =
+        args("--latency 200ms..2s --output-tokens 300 --error-rate 0.1 --fault 429 --seed 7")
+            .unwrap();
+    assert_eq!(told.latency, Spread::LogNormal { p50: 0.2, p99: 2.0 });
+    assert_eq!(told.output_tokens, Some(Spread::Fixed(300.0)));
+    assert_eq!((told.error_rate, told.fault), (Some(0.1), Some(Fault::status(429))));
+    assert_eq!(args("--fault cut").unwrap().fault, Some(Fault::Cut));
+    for wrong in
+        ["--latency soon", "--error-rate 2", "--fault 200", "--fault maybe", "--output-tokens -1"]
+    {
+        assert!(args(wrong).is_err(), "{wrong}");
+    }
+}
