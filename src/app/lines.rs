@@ -54,8 +54,10 @@ pub fn line(
         kind.build(&seat, &shared.wiring).map(Arc::from)
     })?);
     let runner = Runner::new(Arc::clone(&plan), Arc::clone(&shared.clock), shared.outages.clone());
-    let codecs: HashMap<Arc<str>, Arc<dyn Codec>> =
-        written.into_iter().map(|topic| (Arc::clone(&topic), shared.codecs.for_topic(&topic))).collect();
+    let codecs: HashMap<Arc<str>, Arc<dyn Codec>> = written
+        .into_iter()
+        .map(|topic| (Arc::clone(&topic), shared.codecs.for_topic(&topic)))
+        .collect();
     let collections: Arc<Collections> = Arc::clone(&shared.wiring.collections);
     Ok(Line {
         decoder: Decoder {

@@ -112,14 +112,11 @@ pub async fn create(
     partitions: impl Fn(&str) -> Option<i32>,
 ) -> Result<Vec<Topic>, StreamError> {
     let there = log.topics().await?;
-    let count = |name: &str| {
-        there.iter().find(|topic| &*topic.name == name).map(|topic| topic.partitions)
-    };
+    let count =
+        |name: &str| there.iter().find(|topic| &*topic.name == name).map(|topic| topic.partitions);
     let mut made: Vec<Topic> = Vec::new();
     for need in missing(log, needs).await? {
-        let like = need.like.as_ref().and_then(|like| {
-            partitions(like).or_else(|| count(like))
-        });
+        let like = need.like.as_ref().and_then(|like| partitions(like).or_else(|| count(like)));
         made.push(Topic {
             partitions: partitions(&need.name).or(like).unwrap_or(1),
             config: config(need.role),

@@ -13,7 +13,8 @@ pub struct Backoff {
 }
 
 /// Between the attempts of a stage.
-pub const CALLS: Backoff = Backoff { base: Duration::from_millis(500), most: Duration::from_secs(30) };
+pub const CALLS: Backoff =
+    Backoff { base: Duration::from_millis(500), most: Duration::from_secs(30) };
 
 impl Backoff {
     /// The wait after attempt `made` (from 1). `draw` is random bits; `asked` is what the service asked for, to which

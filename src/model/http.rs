@@ -47,7 +47,12 @@ impl HttpTarget {
         Ok(HttpTarget { provider, wanted, chat, embed })
     }
 
-    async fn ask(&self, place: &Place, body: Vec<u8>, call: &Call) -> Result<Received, TransportError> {
+    async fn ask(
+        &self,
+        place: &Place,
+        body: Vec<u8>,
+        call: &Call,
+    ) -> Result<Received, TransportError> {
         let key = idempotency_key(call, &body);
         let mut extra = vec![("idempotency-key", key.as_str())];
         if let Some(parent) = &call.traceparent {

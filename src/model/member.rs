@@ -24,7 +24,9 @@ use super::dialect::Operation;
 use super::price::{Charge, Pricing, charge};
 use super::target::{Answer, Bill, Target};
 use super::tokens::{self, Estimate};
-use super::{Call, ChatReply, ChatRequest, EmbedRequest, Hold, ModelError, ModelErrorKind, OverBudget};
+use super::{
+    Call, ChatReply, ChatRequest, EmbedRequest, Hold, ModelError, ModelErrorKind, OverBudget,
+};
 use crate::base::clock::Clock;
 use crate::event::cost::Attempt;
 use crate::event::ids::AttemptId;
@@ -132,7 +134,8 @@ impl<'a> Open<'a> {
                 until: None,
             }));
         }
-        let hold = call.purse.reserve(ceiling.amount.unwrap_or(Money::ZERO)).map_err(over_budget)?;
+        let hold =
+            call.purse.reserve(ceiling.amount.unwrap_or(Money::ZERO)).map_err(over_budget)?;
         let hold = Some(hold);
         Ok(Open { member, call, operation, estimate, ceiling, decision, hold, left: None })
     }
@@ -141,7 +144,10 @@ impl<'a> Open<'a> {
     async fn permits(&self) -> Result<Vec<OwnedSemaphorePermit>, ModelError> {
         let late = || ModelError {
             kind: ModelErrorKind::Timeout,
-            message: format!("no free place at `{}` in time: `max_in_flight` is reached", self.member.full_name()),
+            message: format!(
+                "no free place at `{}` in time: `max_in_flight` is reached",
+                self.member.full_name()
+            ),
             retry_after: None,
         };
         let mut permits = Vec::with_capacity(self.member.permits.len());
@@ -180,8 +186,11 @@ impl<'a> Open<'a> {
             Bill::Nothing => (Usage::default(), None, "priced"),
             Bill::Used(usage) => (usage, Some(charge(price, &usage)), "priced"),
             Bill::Unreported => {
-                let usage =
-                    Usage { input: self.estimate.input_likely, output: output_tokens, ..Usage::default() };
+                let usage = Usage {
+                    input: self.estimate.input_likely,
+                    output: output_tokens,
+                    ..Usage::default()
+                };
                 (usage, Some(charge(price, &usage)), "estimated")
             }
             Bill::Unknown => (Usage::default(), Some(self.ceiling.clone()), "unsettled"),

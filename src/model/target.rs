@@ -48,6 +48,12 @@ pub enum Bill {
 impl<T> Answer<T> {
     /// No answer.
     pub fn failed(error: ModelError, bill: Bill) -> Self {
-        Answer { result: Err(error), bill, response_model: None, request_id: None, finish_reason: None }
+        Answer {
+            result: Err(error),
+            bill,
+            response_model: None,
+            request_id: None,
+            finish_reason: None,
+        }
     }
 }

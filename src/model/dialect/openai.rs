@@ -44,7 +44,8 @@ pub struct OpenAi {
 impl OpenAi {
     /// For the service at this address.
     pub fn new(base_url: &str) -> Self {
-        let own = ["://api.openai.com", ".openai.azure.com"].iter().any(|own| base_url.contains(own));
+        let own =
+            ["://api.openai.com", ".openai.azure.com"].iter().any(|own| base_url.contains(own));
         OpenAi { ceiling: if own { "max_completion_tokens" } else { "max_tokens" } }
     }
 }
@@ -55,7 +56,8 @@ impl Dialect for OpenAi {
             Operation::Chat => "/chat/completions",
             Operation::Embed => "/embeddings",
         };
-        let bearer = |key: &Secret| ("authorization", Secret::new(format!("Bearer {}", key.expose())));
+        let bearer =
+            |key: &Secret| ("authorization", Secret::new(format!("Bearer {}", key.expose())));
         Endpoint { path: path.to_owned(), headers: key.map(bearer).into_iter().collect() }
     }
 

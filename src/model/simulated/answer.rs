@@ -40,7 +40,12 @@ pub fn digest(messages: &[Message]) -> u64 {
 }
 
 /// Answers.
-pub fn say(messages: &[Message], schema: Option<&Value>, max_tokens: u32, behaviour: &Behaviour) -> Said {
+pub fn say(
+    messages: &[Message],
+    schema: Option<&Value>,
+    max_tokens: u32,
+    behaviour: &Behaviour,
+) -> Said {
     let digest = digest(messages);
     let last = messages.iter().rev().find(|message| message.role == Role::User).or(messages.last());
     let asked = last.map_or("", |message| message.text.as_str());

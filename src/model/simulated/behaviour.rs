@@ -145,7 +145,9 @@ impl Behaviour {
         for word in name.rsplit('/').next().unwrap_or(name).split('+') {
             asked = behaviour.take(word).or(asked);
         }
-        if let (Some(Fault::Status { retry_after, .. }), Some(asked)) = (&mut behaviour.fault, asked) {
+        if let (Some(Fault::Status { retry_after, .. }), Some(asked)) =
+            (&mut behaviour.fault, asked)
+        {
             *retry_after = Some(asked);
         }
         behaviour
@@ -165,11 +167,14 @@ impl Behaviour {
             self.cached = tokens;
         } else if let Some(tokens) = number(word, "reasoning-") {
             self.reasoning = tokens;
-        } else if let Some(code) = number(word, "status-").and_then(|code| u16::try_from(code).ok()) {
+        } else if let Some(code) = number(word, "status-").and_then(|code| u16::try_from(code).ok())
+        {
             if (400..600).contains(&code) {
                 self.fault = Some(Fault::status(code));
             }
-        } else if let Some(rate) = word.strip_prefix("rate-").and_then(|rate| rate.parse::<f64>().ok()) {
+        } else if let Some(rate) =
+            word.strip_prefix("rate-").and_then(|rate| rate.parse::<f64>().ok())
+        {
             if (0.0..=1.0).contains(&rate) {
                 self.error_rate = Some(rate);
             }

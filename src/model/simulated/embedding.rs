@@ -48,7 +48,5 @@ fn add(vector: &mut [f32], hash: u64, weight: f32) {
 }
 
 fn hash<'a>(letters: impl Iterator<Item = &'a char>) -> u64 {
-    letters.fold(0xcbf2_9ce4_8422_2325, |hash, letter| {
-        mix(hash ^ u64::from(*letter))
-    })
+    letters.fold(0xcbf2_9ce4_8422_2325, |hash, letter| mix(hash ^ u64::from(*letter)))
 }

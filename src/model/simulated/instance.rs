@@ -29,7 +29,9 @@ struct Maker<'a> {
 impl<'a> Maker<'a> {
     /// `draw` decides every choice, `name` is the property's.
     fn value(&self, schema: &'a Value, draw: u64, name: &str, depth: usize) -> Value {
-        let Some(object) = schema.as_object().filter(|_| depth <= DEEPEST) else { return Value::Null };
+        let Some(object) = schema.as_object().filter(|_| depth <= DEEPEST) else {
+            return Value::Null;
+        };
         if let Some(fixed) = object.get("const") {
             return fixed.clone();
         }
@@ -69,7 +71,8 @@ impl<'a> Maker<'a> {
                 if depth > DEEP && kinds.contains(&"null") {
                     return "null";
                 }
-                let real: Vec<&str> = kinds.iter().copied().filter(|kind| *kind != "null").collect();
+                let real: Vec<&str> =
+                    kinds.iter().copied().filter(|kind| *kind != "null").collect();
                 pick(&real, draw).copied().unwrap_or("null")
             }
             _ if object.contains_key("properties") => "object",
@@ -85,7 +88,8 @@ impl<'a> Maker<'a> {
         let stands = |value: &&Value| {
             value.as_str().is_some_and(|word| {
                 let word = word.to_lowercase();
-                text.split(|c: char| !c.is_alphanumeric() && c != '_' && c != '-').any(|part| part == word)
+                text.split(|c: char| !c.is_alphanumeric() && c != '_' && c != '-')
+                    .any(|part| part == word)
             })
         };
         let named: Vec<&Value> = choices.iter().filter(stands).collect();
@@ -97,7 +101,9 @@ impl<'a> Maker<'a> {
 
     fn part(&self, parts: &'a [Value], draw: u64, depth: usize) -> Option<&'a Value> {
         let is_null = |part: &&Value| part.get("type").and_then(Value::as_str) == Some("null");
-        if depth > DEEP && let Some(null) = parts.iter().find(is_null) {
+        if depth > DEEP
+            && let Some(null) = parts.iter().find(is_null)
+        {
             return Some(null);
         }
         let real: Vec<&Value> = parts.iter().filter(|part| !is_null(part)).collect();
@@ -214,7 +220,9 @@ impl<'a> Maker<'a> {
         let room = (self.words.len() as u64).saturating_sub(wanted);
         let start = if room == 0 { 0 } else { mix(draw) % (room + 1) };
         let mut text = String::new();
-        for word in self.words.iter().skip(usize::try_from(start).unwrap_or(0)).take(wanted as usize) {
+        for word in
+            self.words.iter().skip(usize::try_from(start).unwrap_or(0)).take(wanted as usize)
+        {
             let joint = if text.is_empty() { "" } else { " " };
             // A String takes everything.
             let _ = write!(text, "{joint}{word}");

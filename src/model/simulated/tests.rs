@@ -19,7 +19,11 @@ fn say(text: &str, max_tokens: u32) -> answer::Said {
 #[test]
 fn a_sentence_is_marked_quotes_the_end_of_the_prompt_and_fits() {
     let said = say("Answer politely.\n\nI was charged twice in March", 100);
-    assert!(said.text.starts_with("[simulated] Re: I was charged twice in March ("), "{}", said.text);
+    assert!(
+        said.text.starts_with("[simulated] Re: I was charged twice in March ("),
+        "{}",
+        said.text
+    );
     assert_eq!(said.finish_reason, "stop");
     let short = say("Answer politely.\n\nI was charged twice in March", 8);
     assert!(short.text.starts_with(MARK) && short.tokens <= 8, "{short:?}");
@@ -71,9 +75,8 @@ fn the_one_choice_that_the_text_names_is_taken() {
     for draw in 0..20 {
         assert_eq!(instance::of(&schema, "Rules …\n\nThis is a BUG, I say", draw), json!("bug"));
     }
-    let all: std::collections::BTreeSet<String> = (0..50)
-        .map(|draw| instance::of(&schema, "bug or spam?", mix(draw)).to_string())
-        .collect();
+    let all: std::collections::BTreeSet<String> =
+        (0..50).map(|draw| instance::of(&schema, "bug or spam?", mix(draw)).to_string()).collect();
     assert_eq!(all.len(), 3, "where it names several, the hash decides");
 }
 
@@ -114,7 +117,9 @@ fn a_drawn_latency_has_its_percentiles() {
 #[test]
 fn a_name_says_how_a_model_behaves() {
     let usual = Behaviour { latency: Spread::Fixed(9.0), ..Behaviour::default() };
-    let named = usual.by_name("openai/gpt-4.1+slow-500ms+status-429+retry-after-2s+rate-0.5+tokens-300+cached-80");
+    let named = usual.by_name(
+        "openai/gpt-4.1+slow-500ms+status-429+retry-after-2s+rate-0.5+tokens-300+cached-80",
+    );
     assert_eq!(named.latency, Spread::Fixed(0.5));
     let retry_after = Some(Duration::from_secs(2));
     assert_eq!(named.fault, Some(Fault::Status { code: 429, retry_after }));

@@ -26,7 +26,9 @@ struct Words {
 /// The refusal that a reply other than 2xx is.
 pub(super) fn by_status<T>(raw: &Raw<'_>) -> Answer<T> {
     let words = match raw.body.len() {
-        0..=LONGEST_BODY => serde_json::from_slice(raw.body).map(|body| words(&body)).unwrap_or_default(),
+        0..=LONGEST_BODY => {
+            serde_json::from_slice(raw.body).map(|body| words(&body)).unwrap_or_default()
+        }
         _ => Words::default(),
     };
     let kind = classify(raw.status, &words);
@@ -74,7 +76,8 @@ fn words(body: &Value) -> Words {
 
 fn inner(error: &Value) -> Words {
     let word = |name: &str| error.get(name).and_then(Value::as_str).and_then(clean);
-    let status = error.get("code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
+    let status =
+        error.get("code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
     Words { code: word("code"), class: word("type"), param: word("param"), status }
 }
 
@@ -88,7 +91,10 @@ fn clean(word: &str) -> Option<String> {
 fn classify(status: u16, words: &Words) -> ModelErrorKind {
     match (status, by_words(words)) {
         // Money that has run out is mended by a person, and filtered content is no fault of the request's form.
-        (400..=499, Some(kind @ (ModelErrorKind::Unauthorised | ModelErrorKind::ContentFiltered))) => kind,
+        (
+            400..=499,
+            Some(kind @ (ModelErrorKind::Unauthorised | ModelErrorKind::ContentFiltered)),
+        ) => kind,
         (401..=403 | 407, _) => ModelErrorKind::Unauthorised,
         (408, _) => ModelErrorKind::Timeout,
         (409 | 425, _) => ModelErrorKind::Overloaded,
@@ -104,10 +110,19 @@ fn by_words(words: &Words) -> Option<ModelErrorKind> {
             "content_filter" | "content_policy_violation" | "ResponsibleAIPolicyViolation" => {
                 ModelErrorKind::ContentFiltered
             }
-            "insufficient_quota" | "billing_hard_limit_reached" | "invalid_api_key" | "authentication_error"
-            | "permission_error" | "account_deactivated" => ModelErrorKind::Unauthorised,
-            "rate_limit_exceeded" | "rate_limit_error" | "tokens" | "requests" => ModelErrorKind::RateLimited,
-            "invalid_request_error" | "context_length_exceeded" | "model_not_found" | "BadRequestError"
+            "insufficient_quota"
+            | "billing_hard_limit_reached"
+            | "invalid_api_key"
+            | "authentication_error"
+            | "permission_error"
+            | "account_deactivated" => ModelErrorKind::Unauthorised,
+            "rate_limit_exceeded" | "rate_limit_error" | "tokens" | "requests" => {
+                ModelErrorKind::RateLimited
+            }
+            "invalid_request_error"
+            | "context_length_exceeded"
+            | "model_not_found"
+            | "BadRequestError"
             | "NotFoundError" => ModelErrorKind::InvalidRequest,
             "server_error" | "overloaded_error" | "engine_overloaded" | "InternalServerError" => {
                 ModelErrorKind::Overloaded

@@ -82,7 +82,8 @@ fn usage(raw: Option<&RawValue>) -> Bill {
     };
     let prompt = tokens.prompt_tokens.min(MOST_TOKENS);
     let completion = tokens.completion_tokens.unwrap_or(0).min(MOST_TOKENS);
-    let cached = tokens.prompt_tokens_details.and_then(|details| details.cached_tokens).unwrap_or(0);
+    let cached =
+        tokens.prompt_tokens_details.and_then(|details| details.cached_tokens).unwrap_or(0);
     let hidden =
         tokens.completion_tokens_details.and_then(|details| details.reasoning_tokens).unwrap_or(0);
     let (cache_read, reasoning) = (cached.min(prompt), hidden.min(completion));
@@ -103,7 +104,10 @@ fn malformed<T>(what: &str, bill: Bill) -> Answer<T> {
 
 fn filtered<T>(bill: Bill) -> Answer<T> {
     let message = "refused the content".to_owned();
-    Answer::failed(ModelError { kind: ModelErrorKind::ContentFiltered, message, retry_after: None }, bill)
+    Answer::failed(
+        ModelError { kind: ModelErrorKind::ContentFiltered, message, retry_after: None },
+        bill,
+    )
 }
 
 /// See [`Dialect::chat_reply`](crate::model::dialect::Dialect::chat_reply).
@@ -128,7 +132,13 @@ pub(super) fn chat(raw: &Raw<'_>) -> Answer<ChatReply> {
         Some(Turn { content: Some(text), refusal: None }) => {
             let finish_reason = finish_reason.clone().unwrap_or_else(|| "stop".to_owned());
             let reply = ChatReply { text, finish_reason, simulated: false };
-            Answer { result: Ok(reply), bill, response_model: None, request_id: None, finish_reason: None }
+            Answer {
+                result: Ok(reply),
+                bill,
+                response_model: None,
+                request_id: None,
+                finish_reason: None,
+            }
         }
         Some(Turn { refusal: Some(_), .. }) => filtered(bill),
         Some(Turn { content: None, .. }) | None => {
@@ -181,7 +191,9 @@ fn in_order(data: Vec<Embedding>, texts: usize) -> Option<Vec<Vec<f32>>> {
     }
     let length = vectors.first().map_or(0, Vec::len);
     let whole = |vector: &Vec<f32>| {
-        !vector.is_empty() && vector.len() == length && vector.iter().all(|number| number.is_finite())
+        !vector.is_empty()
+            && vector.len() == length
+            && vector.iter().all(|number| number.is_finite())
     };
     (vectors.len() == texts && vectors.iter().all(whole)).then_some(vectors)
 }

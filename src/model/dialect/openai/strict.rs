@@ -6,9 +6,30 @@ use serde_json::Value;
 
 /// Keywords that strict takes.
 const KNOWN: &[&str] = &[
-    "$schema", "$id", "$ref", "$defs", "definitions", "title", "description", "type", "enum", "const", "properties",
-    "required", "additionalProperties", "items", "anyOf", "pattern", "format", "minimum", "maximum",
-    "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minItems", "maxItems",
+    "$schema",
+    "$id",
+    "$ref",
+    "$defs",
+    "definitions",
+    "title",
+    "description",
+    "type",
+    "enum",
+    "const",
+    "properties",
+    "required",
+    "additionalProperties",
+    "items",
+    "anyOf",
+    "pattern",
+    "format",
+    "minimum",
+    "maximum",
+    "exclusiveMinimum",
+    "exclusiveMaximum",
+    "multipleOf",
+    "minItems",
+    "maxItems",
 ];
 /// Deeper schemas are not looked into.
 const DEEPEST: usize = 10;
