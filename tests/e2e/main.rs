@@ -14,6 +14,7 @@ use std::sync::Arc;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 mod parts;
+mod registry;
 mod services;
 mod story;
 
@@ -22,7 +23,7 @@ use story::{Story, World};
 
 /// Every story, in reading order.
 fn stories() -> Vec<Story> {
-    [parts::stories()].into_iter().flatten().collect()
+    [parts::stories(), registry::stories()].into_iter().flatten().collect()
 }
 
 fn main() -> ExitCode {
