@@ -7,13 +7,21 @@
     clippy::print_stderr,
     reason = "a test that can't go on ends with the reason"
 )]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "other processes have clocks and environments of their own"
+)]
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
+mod client;
+mod load;
 mod parts;
+mod product;
+mod python;
 mod registry;
 mod services;
 mod story;
@@ -23,7 +31,10 @@ use story::{Story, World};
 
 /// Every story, in reading order.
 fn stories() -> Vec<Story> {
-    [parts::stories(), registry::stories()].into_iter().flatten().collect()
+    [parts::stories(), registry::stories(), load::stories(), python::stories()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn main() -> ExitCode {

@@ -9,6 +9,11 @@ use crate::services::Need;
 use crate::story::{Story, World};
 
 #[path = "../it/conformance/registry.rs"]
+#[expect(
+    unused_imports,
+    dead_code,
+    reason = "tests of the members that need no service are none here"
+)]
 mod conformance;
 
 /// This file's stories.
