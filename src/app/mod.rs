@@ -1,5 +1,13 @@
 //! The composition root: everything is made here and handed down; nothing below knows where its parts come from.
 
+pub mod backlog;
+pub mod connect;
+
+pub mod engine;
 pub mod groups;
+pub mod instance;
+pub mod known;
 pub mod lines;
+pub mod models;
+pub mod spent;
 pub mod topics;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::codec::{Codecs, Content};
+use crate::codec::{CodecError, CodecErrorKind, Codecs, Content};
 use crate::pipeline::plan::Plan;
 use crate::stage::StageKind;
 use crate::stream::{Log, StreamError, Topic};
@@ -142,17 +142,23 @@ fn config(role: Role) -> Vec<(String, String)> {
     }
 }
 
-/// Makes sure that the schemas of what will be written are registered; what is wrong, in words.
-pub async fn schemas(codecs: &Codecs, needs: &[Need], create: bool) -> Vec<String> {
+/// Makes sure that the schemas of what will be written are registered; what is wrong, in words. An error when the
+/// registry does not answer.
+pub async fn schemas(
+    codecs: &Codecs,
+    needs: &[Need],
+    create: bool,
+) -> Result<Vec<String>, CodecError> {
     let mut wrong = Vec::new();
     for need in needs {
-        let writes = !matches!(need.role, Role::Source | Role::DeadLetters);
-        if !writes {
+        if matches!(need.role, Role::Source | Role::DeadLetters) {
             continue;
         }
-        if let Err(error) = codecs.prepare(&need.name, need.content, create).await {
-            wrong.push(format!("topic `{}`: {error}", need.name));
+        match codecs.prepare(&need.name, need.content, create).await {
+            Ok(()) => {}
+            Err(error) if error.kind == CodecErrorKind::Unavailable => return Err(error),
+            Err(error) => wrong.push(format!("topic `{}`: {error}", need.name)),
         }
     }
-    wrong
+    Ok(wrong)
 }

@@ -7,6 +7,7 @@ pub mod nearest;
 pub mod quantity;
 pub mod retry;
 pub mod secret;
+pub mod sqlite;
 pub mod template;
 pub mod template_names;
 pub mod yaml;

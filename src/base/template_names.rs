@@ -1,11 +1,12 @@
 //! The names that a template or an expression uses, with their places: the one file that walks the syntax tree of
 //! MiniJinja, whose interface is unstable (hence the exact version in `Cargo.toml`).
 //!
-//! A name is a path of literal steps from a free variable, such as `event.input.text`. What is behind an alias (a loop's
-//! variable, `set`, `with`) or a computed subscript can't be proven; that such a place exists is told.
+//! A name is a path of literal steps from a free variable, such as `event.input.text`. An alias (a loop's variable,
+//! `set`, `with`) is followed where it stands for a name; what is behind any other, or behind a computed subscript, can't
+//! be proven, and that such a place exists is told.
 
 use minijinja::ErrorKind;
-use minijinja::machinery::ast::{CallArg, Expr, Stmt};
+use minijinja::machinery::ast::{CallArg, Expr, Spanned, Stmt, Var};
 use minijinja::machinery::{Span, Token, parse, parse_expr, tokenize};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::ValueKind;
@@ -157,25 +158,43 @@ pub(super) fn bounded(source: &str, in_expression: bool) -> Result<(), TemplateE
 #[derive(Default)]
 struct Walk {
     names: Names,
-    /// Names bound by the text itself, one list a block.
-    bound: Vec<Vec<String>>,
+    /// Names bound by the text itself, one list a block, with what they stand for where that is a name.
+    bound: Vec<Vec<(String, Option<Name>)>>,
 }
 
 impl Walk {
-    fn binds(&self, name: &str) -> bool {
-        self.bound.iter().flatten().any(|bound| bound == name)
+    /// The innermost binding of a name, and what it stands for.
+    fn bound(&self, name: &str) -> Option<Option<&Name>> {
+        let mut all = self.bound.iter().rev().flat_map(|block| block.iter().rev());
+        all.find(|(bound, _)| bound == name).map(|(_, stands_for)| stands_for.as_ref())
     }
 
-    fn bind(&mut self, target: &Expr<'_>) {
+    fn bind(&mut self, target: &Expr<'_>, stands_for: Option<Name>) {
         match target {
             Expr::Var(var) => {
                 if let Some(block) = self.bound.last_mut() {
-                    block.push(var.id.to_owned());
+                    block.push((var.id.to_owned(), stands_for));
                 }
             }
-            Expr::List(list) => list.items.iter().for_each(|item| self.bind(item)),
-            Expr::Tuple(tuple) => tuple.items.iter().for_each(|item| self.bind(item)),
+            Expr::List(list) => list.items.iter().for_each(|item| self.bind(item, None)),
+            Expr::Tuple(tuple) => tuple.items.iter().for_each(|item| self.bind(item, None)),
             other => self.expression(other),
+        }
+    }
+
+    /// The name that an expression is, if it is nothing but a name.
+    fn name(&self, expression: &Expr<'_>) -> Option<Name> {
+        let (var, steps) = taken(expression);
+        let steps: Vec<Step> = steps.into_iter().map(|(step, _)| step).collect::<Option<_>>()?;
+        let var = var?;
+        match self.bound(var.id) {
+            None => Some(Name { root: var.id.to_owned(), steps, at: 0 }),
+            Some(Some(name)) => {
+                let mut name = name.clone();
+                name.steps.extend(steps);
+                Some(name)
+            }
+            Some(None) => None,
         }
     }
 
@@ -190,6 +209,14 @@ impl Walk {
         self.bound.pop();
     }
 
+    /// What is set here is there afterwards, but perhaps it was never set: it stands for nothing certain.
+    fn branch(&mut self, body: &[Stmt<'_>]) {
+        let before = self.bound.last().map_or(0, Vec::len);
+        body.iter().for_each(|statement| self.statement(statement));
+        let set = self.bound.last_mut().into_iter().flat_map(|block| block.iter_mut().skip(before));
+        set.for_each(|(_, stands_for)| *stands_for = None);
+    }
+
     fn statement(&mut self, statement: &Stmt<'_>) {
         match statement {
             Stmt::Template(template) => self.block(&template.children, |_| {}),
@@ -197,40 +224,46 @@ impl Walk {
             Stmt::EmitRaw(_) => {}
             Stmt::ForLoop(each) => {
                 self.expression(&each.iter);
+                let item = self.name(&each.iter).map(|mut list| {
+                    list.steps.push(Step::Index);
+                    list
+                });
                 self.block(&each.body, |walk| {
-                    walk.bind(&each.target);
-                    walk.bound
-                        .last_mut()
-                        .into_iter()
-                        .for_each(|block| block.push("loop".to_owned()));
+                    walk.bind(&each.target, item);
+                    let block = walk.bound.last_mut().into_iter();
+                    block.for_each(|block| block.push(("loop".to_owned(), None)));
                     each.filter_expr.iter().for_each(|filter| walk.expression(filter));
                 });
-                self.block(&each.else_body, |_| {});
+                self.branch(&each.else_body);
             }
             Stmt::IfCond(cond) => {
                 self.expression(&cond.expr);
-                self.block(&cond.true_body, |_| {});
-                self.block(&cond.false_body, |_| {});
+                self.branch(&cond.true_body);
+                self.branch(&cond.false_body);
             }
             Stmt::WithBlock(with) => {
-                with.assignments.iter().for_each(|(_, value)| self.expression(value));
                 self.block(&with.body, |walk| {
-                    with.assignments.iter().for_each(|(target, _)| walk.bind(target));
+                    for (target, value) in &with.assignments {
+                        walk.expression(value);
+                        let stands_for = walk.name(value);
+                        walk.bind(target, stands_for);
+                    }
                 });
             }
             Stmt::Set(set) => {
                 self.expression(&set.expr);
-                self.bind(&set.target);
+                let stands_for = self.name(&set.expr);
+                self.bind(&set.target, stands_for);
             }
             Stmt::SetBlock(set) => {
                 set.filter.iter().for_each(|filter| self.expression(filter));
-                self.block(&set.body, |_| {});
-                self.bind(&set.target);
+                self.branch(&set.body);
+                self.bind(&set.target, None);
             }
-            Stmt::AutoEscape(escape) => self.block(&escape.body, |_| {}),
+            Stmt::AutoEscape(escape) => self.branch(&escape.body),
             Stmt::FilterBlock(filter) => {
                 self.expression(&filter.filter);
-                self.block(&filter.body, |_| {});
+                self.branch(&filter.body);
             }
             Stmt::Block(block) => self.refuse(block.span(), "templates have no `block`"),
             Stmt::Import(import) => self.refuse(import.span(), "templates have no `import`"),
@@ -322,39 +355,73 @@ impl Walk {
         }
     }
 
-    /// A variable and what is taken of it, outermost last.
+    /// A variable and what is taken of it.
     fn path(&mut self, expression: &Expr<'_>) {
-        let mut steps = Vec::new();
-        let mut inner = expression;
-        loop {
-            match inner {
-                Expr::GetAttr(get) => {
-                    steps.push(Some(Step::Field(get.name.to_owned())));
-                    inner = &get.expr;
-                }
-                Expr::GetItem(get) => {
-                    steps.push(literal(&get.subscript_expr));
-                    self.expression(&get.subscript_expr);
-                    inner = &get.expr;
-                }
-                _ => break,
-            }
+        let (var, steps) = taken(expression);
+        for (_, subscript) in &steps {
+            subscript.iter().for_each(|inner| self.expression(inner));
         }
-        steps.reverse();
-        let computed = steps.iter().any(Option::is_none);
-        let Expr::Var(var) = inner else {
-            if !steps.is_empty() {
-                self.names.unproven.push(byte(expression.span()));
-            }
-            return self.expression(inner);
+        let Some(var) = var else {
+            self.names.unproven.push(byte(expression.span()));
+            return self.expression(innermost(expression));
         };
-        if computed || (self.binds(var.id) && !steps.is_empty() && var.id != "loop") {
-            self.names.unproven.push(byte(var.span()));
+        let computed = steps.iter().any(|(step, _)| step.is_none());
+        let steps: Vec<Step> = steps.into_iter().map_while(|(step, _)| step).collect();
+        let at = byte(var.span());
+        let used = match self.bound(var.id) {
+            None => Some(Name { root: var.id.to_owned(), steps, at }),
+            Some(Some(name)) if !steps.is_empty() => {
+                let steps = name.steps.iter().cloned().chain(steps).collect();
+                Some(Name { root: name.root.clone(), steps, at })
+            }
+            Some(None) if !steps.is_empty() && var.id != "loop" => {
+                self.names.unproven.push(at);
+                None
+            }
+            Some(_) => None,
+        };
+        self.names.used.extend(used);
+        if computed {
+            self.names.unproven.push(at);
         }
-        if !self.binds(var.id) {
-            let steps = steps.into_iter().map_while(|step| step).collect();
-            self.names.used.push(Name { root: var.id.to_owned(), steps, at: byte(var.span()) });
+    }
+}
+
+/// What stands at the bottom of attributes and subscripts.
+fn innermost<'e, 's>(expression: &'e Expr<'s>) -> &'e Expr<'s> {
+    let mut inner = expression;
+    loop {
+        inner = match inner {
+            Expr::GetAttr(get) => &get.expr,
+            Expr::GetItem(get) => &get.expr,
+            other => return other,
+        };
+    }
+}
+
+type Taken<'e, 's> = (Option<&'e Spanned<Var<'s>>>, Vec<(Option<Step>, Option<&'e Expr<'s>>)>);
+
+/// The variable at the bottom, if it is one, and the steps from it: literal, and as written where they were computed.
+fn taken<'e, 's>(expression: &'e Expr<'s>) -> Taken<'e, 's> {
+    let mut steps = Vec::new();
+    let mut inner = expression;
+    loop {
+        match inner {
+            Expr::GetAttr(get) => {
+                steps.push((Some(Step::Field(get.name.to_owned())), None));
+                inner = &get.expr;
+            }
+            Expr::GetItem(get) => {
+                steps.push((literal(&get.subscript_expr), Some(&get.subscript_expr)));
+                inner = &get.expr;
+            }
+            _ => break,
         }
+    }
+    steps.reverse();
+    match inner {
+        Expr::Var(var) => (Some(var), steps),
+        _ => (None, steps),
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+pub mod mock_models;
+
 /// How a verb ends when it does not end well; each has its exit code.
 #[derive(Debug)]
 pub enum Failure {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::avro::{Avro, Layout, Schemas, shipped};
+use super::avro::{Avro, Schemas, shipped};
 use super::json::Json;
 use super::registry::{Registry, Which, value_subject};
 use super::text::Text;
@@ -52,13 +52,13 @@ pub enum Content {
 }
 
 impl Content {
-    /// The schema, when it is ours.
-    fn shipped(self) -> Option<&'static str> {
+    /// Name and text of the schema, when it is ours.
+    fn shipped(self) -> Option<(&'static str, &'static str)> {
         match self {
-            Content::Result => Some(shipped::RESULT),
-            Content::Cost => Some(shipped::COST),
-            Content::Request => Some(shipped::REQUEST),
-            Content::Sensor => Some(shipped::SENSOR),
+            Content::Result => Some(("result", shipped::RESULT)),
+            Content::Cost => Some(("cost", shipped::COST)),
+            Content::Request => Some(("request", shipped::REQUEST)),
+            Content::Sensor => Some(("sensor", shipped::SENSOR)),
             Content::Own => None,
         }
     }
@@ -112,7 +112,7 @@ impl Codecs {
             return Ok(());
         }
         let subject = value_subject(topic);
-        let Some(text) = content.shipped() else {
+        let Some((name, text)) = content.shipped() else {
             return self.schemas.newest(&subject).await.map(|_| ());
         };
         if create {
@@ -124,22 +124,10 @@ impl Codecs {
                 "unknown-subject",
                 format!(
                     "the registry does not have our schema in subject `{subject}`: register it \
-                     with `vivremotion schemas register`, or set `log.kafka.create: true`"
+                     with `vivremotion schemas register {topic} --schema {name}`, or set \
+                     `log.kafka.create: true`"
                 ),
             )),
-        }
-    }
-
-    /// The layout of what stands in a topic, when it is Avro and its subject is registered: for a check of the names in
-    /// templates.
-    pub async fn layout(&self, topic: &str) -> Result<Option<Arc<Layout>>, CodecError> {
-        if self.for_topic(topic).name() != "avro" {
-            return Ok(None);
-        }
-        match self.schemas.newest(&value_subject(topic)).await {
-            Ok(ready) => Ok(Some(ready.layout)),
-            Err(error) if error.code == "unknown-subject" => Ok(None),
-            Err(error) => Err(error),
         }
     }
 }

@@ -53,14 +53,14 @@ pub struct Member {
 }
 
 impl Member {
-    /// One attempt of a chat.
+    /// One attempt of a chat; `estimate` is what it may come to.
     pub async fn chat(
         &self,
         request: &ChatRequest,
+        estimate: Estimate,
         call: &Call,
         decision: Option<Decision>,
     ) -> Result<ChatReply, ModelError> {
-        let estimate = tokens::of_chat(request);
         let mut open = Open::new(self, call, Operation::Chat, estimate, decision)?;
         let _permits = open.permits().await?;
         let asked = self.target.chat(request, call);
@@ -69,14 +69,14 @@ impl Member {
         open.close(answer, output)
     }
 
-    /// One attempt of an embedding.
+    /// One attempt of an embedding; `estimate` is what it may come to.
     pub async fn embed(
         &self,
         request: &EmbedRequest,
+        estimate: Estimate,
         call: &Call,
         decision: Option<Decision>,
     ) -> Result<Vec<Vec<f32>>, ModelError> {
-        let estimate = tokens::of_embed(request);
         let mut open = Open::new(self, call, Operation::Embed, estimate, decision)?;
         let _permits = open.permits().await?;
         let asked = self.target.embed(request, call);

@@ -21,9 +21,11 @@ use crate::event::cost::Attempt;
 use crate::event::ids::StageKey;
 use crate::event::money::Money;
 
+pub mod config;
 pub mod dialect;
 pub mod http;
 pub mod member;
+pub mod mock;
 pub mod price;
 pub mod simulated;
 pub mod target;
@@ -135,11 +137,12 @@ pub struct Hold(pub Money);
 /// A limit that a call would pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OverBudget {
-    /// `per_event`, `per_day`, `total` or `engine.per_day`.
+    /// `per_event`, `per_day`, `total` or `engine.per_day`; `unpriced` when a limit is set and the call has no price.
     pub limit: &'static str,
     /// One sentence with the figures.
     pub message: String,
-    /// When waiting may help: the start of the next UTC day, milliseconds since the epoch.
+    /// When trying again may help, milliseconds since the epoch: the start of the next UTC day, or soon, when the limit
+    /// is passed only with what is set aside for calls under way. None: waiting does not help.
     pub until: Option<i64>,
 }
 

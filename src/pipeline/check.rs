@@ -14,7 +14,7 @@ use super::graph::Graph;
 use super::known::Known;
 use super::names::Scope;
 use super::plan::{Plan, Recovery, Sink, StagePlan};
-use super::rules::{edges, head, money, secrets, sink, stage};
+use super::rules::{edges, head, memory, money, secrets, sink, stage};
 use super::spec::{SinkSpec, Spec};
 
 /// A pipeline that passed, with the places that rules between pipelines point at.
@@ -47,6 +47,7 @@ pub fn check(
         found,
         includes: BTreeMap::new(),
         told_unproven: false,
+        unresolved: false,
         read_by_sink: Vec::new(),
     };
     let spec = Spec::read(file, &tree, &mut bench.found);
@@ -77,8 +78,8 @@ fn plan(spec: &Spec, tree: &Tree, bench: &mut Bench<'_>) -> Option<Plan<StageKin
     edges::stage_names(spec, bench);
     let graph = edges::graph(spec, bench);
     let order = edges::order(spec, &graph, bench);
-    let mut stages = Stages::check(spec, &graph, &order, &base, deadline, bench);
-    stages.money(spec, &budget, bench);
+    let stages = Stages::check(spec, &graph, &order, &base, deadline, bench);
+    stages.services(spec, &budget, bench);
 
     let sink = spec.sink.as_ref().and_then(|written| match written {
         SinkSpec::None => Some(None),
@@ -223,10 +224,13 @@ impl Stages {
         facts.is_empty() || facts.iter().any(|facts| facts.effect)
     }
 
-    fn money(&mut self, spec: &Spec, budget: &super::plan::BudgetPlan, bench: &mut Bench<'_>) {
+    fn services(&self, spec: &Spec, budget: &super::plan::BudgetPlan, bench: &mut Bench<'_>) {
         for (index, entry) in spec.stages.iter().enumerate() {
             let place = entry.kind.as_ref().map(|(place, _)| *place).unwrap_or_default();
-            money::prices(&entry.name.value, place, &self.kinds(index), budget, bench);
+            let facts = self.kinds(index);
+            let verb = self.verbs.get(index).copied().unwrap_or_default();
+            money::prices(&entry.name.value, place, &facts, budget, bench);
+            memory::collections(&entry.name.value, verb, place, &facts, bench);
         }
     }
 

@@ -39,6 +39,8 @@ pub(super) struct Bench<'a> {
     pub(super) includes: BTreeMap<String, Arc<str>>,
     /// Whether it was said already that something could not be proven.
     pub(super) told_unproven: bool,
+    /// Whether an edge or output could not be resolved: who uses what is then not known.
+    pub(super) unresolved: bool,
     /// Stages that a text of the sink names: someone reads them.
     pub(super) read_by_sink: Vec<String>,
 }

@@ -35,6 +35,8 @@ pub struct Known {
 pub struct KnownCollection {
     /// The model that embeds its texts.
     pub embedder: Option<Arc<str>>,
+    /// Whether another tool writes it: it then has no words to search, only vectors.
+    pub foreign: bool,
 }
 
 /// A topic.

@@ -5,10 +5,12 @@
 //! made. It reads the pipeline file and the files it names, nothing else; what the settings define is an argument.
 
 pub mod check;
+pub mod codes;
 pub mod describe;
 pub mod known;
 pub mod load;
 pub mod plan;
+pub mod samples;
 pub mod schema;
 pub mod spec;
 

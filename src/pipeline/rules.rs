@@ -3,6 +3,7 @@
 pub(super) mod across;
 pub(super) mod edges;
 pub(super) mod head;
+pub(super) mod memory;
 pub(super) mod money;
 pub(super) mod secrets;
 pub(super) mod sink;

@@ -24,9 +24,10 @@ impl Site {
                 '"' | '\'' if rest.get(1..)?.starts_with(text) => {
                     Some(Place::of(yaml, at + 1 + byte))
                 }
-                '|' | '>' => block(yaml, start, text, byte),
+                '|' | '>' => block(yaml, start.line + 1, text, byte),
                 _ if rest.starts_with(text) => Some(Place::of(yaml, at + byte)),
-                _ => None,
+                // The parser may give a block's first line instead of its mark.
+                _ => block(yaml, start.line, text, byte),
             }
         });
         exact.unwrap_or(start)
@@ -42,13 +43,13 @@ fn offset(yaml: &str, place: Place) -> Option<usize> {
     Some(start + within)
 }
 
-/// A block scalar: its lines are those below its mark, less their indentation.
-fn block(yaml: &str, start: Place, text: &str, byte: usize) -> Option<Place> {
+/// A block scalar: its lines from `first` on, less their indentation.
+fn block(yaml: &str, first: u32, text: &str, byte: usize) -> Option<Place> {
     let inside = Place::of(text, byte);
-    let line = start.line + inside.line;
+    let line = first + inside.line - 1;
     let written = yaml.lines().nth(usize::try_from(line).ok()?.checked_sub(1)?)?;
     let meant = text.lines().nth(usize::try_from(inside.line).ok()?.checked_sub(1)?)?;
-    let indent = written.strip_suffix(meant)?;
+    let indent = written.strip_suffix(meant).filter(|indent| indent.trim().is_empty())?;
     let indent = u32::try_from(indent.chars().count()).ok()?;
     Some(Place { line, column: indent + inside.column })
 }

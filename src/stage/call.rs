@@ -83,7 +83,7 @@ impl Params {
         if target.is_none() {
             let message = "the scheme, host and port of `url` can't be read".to_owned();
             let help = "write them out, such as `http://crm:8080/customers/{{ event.id }}`";
-            desk.error(place(&self.url), "invalid-url", message, Some(help.to_owned()));
+            desk.error(place(&self.url), "bad-url", message, Some(help.to_owned()));
         }
         target
     }

@@ -23,6 +23,7 @@ pub mod kafka;
 pub mod local;
 pub mod memory;
 pub mod progress;
+pub mod topic;
 
 pub use progress::Progress;
 

@@ -18,10 +18,12 @@ use std::sync::Arc;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 mod client;
+mod kafka;
 mod load;
 mod parts;
 mod product;
 mod python;
+mod qdrant;
 mod registry;
 mod services;
 mod story;
@@ -31,10 +33,17 @@ use story::{Story, World};
 
 /// Every story, in reading order.
 fn stories() -> Vec<Story> {
-    [parts::stories(), registry::stories(), load::stories(), python::stories()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        parts::stories(),
+        kafka::stories(),
+        registry::stories(),
+        qdrant::stories(),
+        load::stories(),
+        python::stories(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn main() -> ExitCode {

@@ -44,11 +44,25 @@ fn names_that_the_text_binds_itself_are_not_names() {
     check("{% for p in kb %}{{ loop.index }} {{ p }}{% endfor %}", &["kb"], 0);
     check("{% set x = event.a %}{{ x }}{{ y }}", &["event.a", "y"], 0);
     check("{% with x = a %}{{ x }}{% endwith %}{{ x }}", &["a", "x"], 0);
+    check("{% if a %}{% set x = b %}{{ x.c }}{% endif %}{{ x }}", &["a", "b", "b.c"], 0);
+    check("{% set x = a %}{% if a %}{% set x = b %}{% endif %}{{ x.c }}", &["a", "a", "b"], 1);
+    check("{% for i in a %}{% set x = i %}{% endfor %}{{ x }}", &["a", "x"], 0);
 }
 
 #[test]
-fn what_is_behind_an_alias_or_a_computed_step_is_told() {
-    check("{% for p in kb %}{{ p.text }}{% endfor %}", &["kb"], 1);
+fn an_alias_of_a_name_is_followed() {
+    check("{% for p in kb %}{{ p.text }}{% endfor %}", &["kb", "kb[].text"], 0);
+    check("{% set x = event.a %}{{ x.b }}{{ x }}", &["event.a", "event.a.b"], 0);
+    let nested =
+        "{% for r in event.rows %}{% for c in r.cells %}{{ c.text }}{% endfor %}{% endfor %}";
+    check(nested, &["event.rows", "event.rows[].cells", "event.rows[].cells[].text"], 0);
+    check("{% with x = kb, y = x[0] %}{{ y.text }}{% endwith %}", &["kb", "kb[]", "kb[].text"], 0);
+}
+
+#[test]
+fn what_is_behind_another_alias_or_a_computed_step_is_told() {
+    check("{% for p in kb | list %}{{ p.text }}{% endfor %}", &["kb"], 1);
+    check("{% for k, v in event.tags | items %}{{ k }} {{ v.x }}{% endfor %}", &["event.tags"], 1);
     check("{{ event[record.key].x }}", &["record.key", "event"], 1);
     check("{{ event.a.upper() }}", &["event.a"], 1);
     check("{{ (a or b).c }}", &["a", "b"], 1);

@@ -26,7 +26,8 @@ impl<'de> SeqAccess<'de> for Items<'de> {
     ) -> Result<Option<T::Value>, Problem> {
         let Some(tree) = self.items.next() else { return Ok(None) };
         let node = Node { tree, key: None, unknown: self.unknown };
-        seed.deserialize(node).map(Some).map_err(|problem| problem.at(tree.place()))
+        let place = tree.place();
+        seed.deserialize(node).map(Some).map_err(|problem| problem.at(place).of(place))
     }
 }
 
@@ -51,7 +52,7 @@ impl<'de, I: Iterator<Item = &'de (Spanned<String>, Tree)>> MapAccess<'de> for E
             return Err(Problem::new("bad-value", "a value without a key".into()));
         };
         let node = Node { tree, key: Some(key), unknown: self.unknown };
-        seed.deserialize(node).map_err(|problem| problem.at(tree.place()))
+        seed.deserialize(node).map_err(|problem| problem.at(tree.place()).of(key.place()))
     }
 }
 

@@ -7,11 +7,14 @@ use std::sync::Arc;
 use serde::de::{self, Deserialize, Deserializer, Unexpected, Visitor};
 use serde_json::Value as Json;
 
-use super::super::diagnostic::Diagnostics;
+use super::super::diagnostic::{Diagnostics, Place};
 use super::super::nearest::suggestion;
 use super::access::{Entries, Items, Placed, Variant};
 use super::problem::Problem;
 use super::{SPANNED, Spanned, Tree, TreeValue};
+
+/// Wrong values of one tree that are looked for: each is left out to read on.
+const MAX_PROBLEMS: usize = 20;
 
 /// Reads a tree as `T`; what is wrong is added to `found`.
 pub fn from_tree<T: for<'de> Deserialize<'de>>(
@@ -38,14 +41,39 @@ fn read<T: for<'de> Deserialize<'de>>(
     tree: &Tree,
     found: &mut Diagnostics,
 ) -> Option<T> {
-    let unknown = RefCell::new(Vec::new());
-    let result = T::deserialize(Node { tree, key, unknown: &unknown });
-    let mut problems = unknown.into_inner();
-    let value = result.map_err(|problem| problems.push(problem.at(tree.place()))).ok();
-    for Problem { place, code, message, help } in problems {
-        found.error(file, place.unwrap_or_default(), code, message, help);
+    let mut rest: Option<Tree> = None;
+    let mut left_out: Vec<String> = Vec::new();
+    let mut told: Vec<Option<Place>> = Vec::new();
+    for _ in 0..MAX_PROBLEMS {
+        let unknown = RefCell::new(Vec::new());
+        let read = rest.as_ref().unwrap_or(tree);
+        let result = T::deserialize(Node { tree: read, key, unknown: &unknown });
+        let mut note = |problem: Problem| {
+            let place = problem.place.unwrap_or(tree.place());
+            found.error(file, place, problem.code, problem.message, problem.help);
+        };
+        for problem in unknown.into_inner() {
+            if !told.contains(&problem.place) {
+                told.push(problem.place);
+                note(problem);
+            }
+        }
+        let problem = match result {
+            Ok(value) => return Some(value),
+            Err(problem) => problem,
+        };
+        // What was left out for being wrong is not missing.
+        let missed = |name: &String| problem.message.starts_with(&format!("the key `{name}` "));
+        if problem.code == "missing-key" && left_out.iter().any(missed) {
+            return None;
+        }
+        let culprit = problem.culprit;
+        note(problem);
+        let mut pruned = read.clone();
+        left_out.push(pruned.leave_out(culprit?)?);
+        rest = Some(pruned);
     }
-    value
+    None
 }
 
 #[derive(Clone, Copy)]

@@ -150,7 +150,8 @@ fn settle(node: Located<Node>, file: &Arc<str>, found: &mut Diagnostics) -> Tree
                 let Some(name) = key_text(key.value) else {
                     let trap = traps::odd_key(place, at);
                     found.error(file, trap.place, trap.code, trap.message, Some(trap.help));
-                    continue;
+                    // A text was meant: nothing more is to be said of it.
+                    return Tree::new(TreeValue::Leaf(Json::String(String::new())), place);
                 };
                 if let Some(first) = seen.insert(name.clone(), at) {
                     let message =

@@ -29,6 +29,8 @@ const CODES: &[&str] = &[
 #[derive(Debug)]
 pub(super) struct Problem {
     pub(super) place: Option<Place>,
+    /// The innermost entry or item that can be left out to read the rest.
+    pub(super) culprit: Option<Place>,
     pub(super) code: &'static str,
     pub(super) message: String,
     pub(super) help: Option<String>,
@@ -36,11 +38,16 @@ pub(super) struct Problem {
 
 impl Problem {
     pub(super) fn new(code: &'static str, message: String) -> Self {
-        Problem { place: None, code, message, help: None }
+        Problem { place: None, culprit: None, code, message, help: None }
     }
 
     pub(super) fn help(mut self, help: Option<String>) -> Self {
         self.help = help;
+        self
+    }
+
+    pub(super) fn of(mut self, culprit: Place) -> Self {
+        self.culprit.get_or_insert(culprit);
         self
     }
 

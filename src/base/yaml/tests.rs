@@ -57,6 +57,22 @@ fn check(text: &str, expected: &str) {
 }
 
 #[test]
+fn every_wrong_value_is_taken_down() {
+    let (_, said) =
+        read_sample("name: 5\ncount: x\nkinds: { a: plian, b: { deep: { text: 7, txt: 8 } } }\n");
+    for part in [
+        "f.yaml:1:7: error[wrong-type]",
+        "f.yaml:2:8:",
+        "f.yaml:3:13:",
+        "f.yaml:3:39:",
+        "f.yaml:3:42: error[unknown-key]",
+    ] {
+        assert_eq!(said.matches(part).count(), 1, "{part} in {said}");
+    }
+    assert_eq!(said.matches("error[").count(), 5, "{said}");
+}
+
+#[test]
 fn wrong_types_say_what_was_expected() {
     check(
         "name: 5",
@@ -112,6 +128,8 @@ fn the_four_traps_say_quote_it() {
     check("name: n\nkinds: { a: ${env:X} }", "f.yaml:2:13: error[unquoted-reference]");
     check("name: {{ x }}", "f.yaml:1:7: error[unquoted-template]");
     check("kinds: { a: { deep: { text: {{ x.y }} } } }", "f.yaml:1:29: error[unquoted-template]");
+    let (_, said) = read_sample("name: {{ x }}");
+    assert_eq!(said.matches("error[").count(), 1, "{said}");
     check("name: \"a\" in b", "f.yaml:1:7: error[text-after-quote]");
     check("kinds: { a: x[0] == \"a\" }", "f.yaml:1:14: error[unquoted-brackets]");
 }

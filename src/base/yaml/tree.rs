@@ -64,6 +64,26 @@ impl Tree {
         self.entries().iter().find(|(name, _)| name.value == key).map(|(_, tree)| tree)
     }
 
+    /// Leaves out the entry or item that begins at `place`, and gives the entry's key.
+    pub(super) fn leave_out(&mut self, place: Place) -> Option<String> {
+        match &mut self.value {
+            TreeValue::Leaf(_) => None,
+            TreeValue::List(items) => match items.iter().position(|item| item.place == place) {
+                Some(index) => {
+                    items.remove(index);
+                    Some(String::new())
+                }
+                None => items.iter_mut().find_map(|item| item.leave_out(place)),
+            },
+            TreeValue::Map(entries) => {
+                match entries.iter().position(|(key, _)| key.place() == place) {
+                    Some(index) => Some(entries.remove(index).0.value),
+                    None => entries.iter_mut().find_map(|(_, tree)| tree.leave_out(place)),
+                }
+            }
+        }
+    }
+
     /// Every text leaf with its place, depth first.
     pub fn texts(&self, visit: &mut dyn FnMut(&str, Place)) {
         match &self.value {

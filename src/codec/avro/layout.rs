@@ -123,63 +123,6 @@ impl Layout {
         let root = builder.add(schema, None)?;
         Ok(Layout { nodes: builder.nodes, root })
     }
-
-    /// Full name of the record that the schema is, if it is one.
-    pub fn record_name(&self) -> Option<&str> {
-        match self.nodes.get(self.root) {
-            Some(Type::Record(record)) => Some(&record.name),
-            _ => None,
-        }
-    }
-
-    /// Whether a path of field names leads to something: for a check of the names in templates. A path stops being
-    /// checked where a map, a list or a choice of several types makes the next name a matter of the value.
-    pub fn has(&self, path: &[&str]) -> bool {
-        let mut at = self.root;
-        for name in path {
-            let Type::Record(record) = &self.nodes[self.inside(at)] else {
-                return !self.is_leaf(at);
-            };
-            match record.fields.iter().find(|field| field.name == *name) {
-                Some(field) => at = field.node,
-                None => return false,
-            }
-        }
-        true
-    }
-
-    /// Names of the fields at a path, for a suggestion; empty where there is no record.
-    pub fn fields(&self, path: &[&str]) -> Vec<&str> {
-        let mut at = self.root;
-        for name in path {
-            let Type::Record(record) = &self.nodes[self.inside(at)] else { return Vec::new() };
-            match record.fields.iter().find(|field| field.name == *name) {
-                Some(field) => at = field.node,
-                None => return Vec::new(),
-            }
-        }
-        match &self.nodes[self.inside(at)] {
-            Type::Record(record) => record.fields.iter().map(|f| f.name.as_str()).collect(),
-            _ => Vec::new(),
-        }
-    }
-
-    /// The one type beside null of an optional one.
-    fn inside(&self, node: Node) -> Node {
-        let Type::Union(branches) = &self.nodes[node] else { return node };
-        let mut some = branches.iter().filter(|n| !matches!(self.nodes[**n], Type::Null));
-        match (some.next(), some.next()) {
-            (Some(only), None) => *only,
-            _ => node,
-        }
-    }
-
-    fn is_leaf(&self, node: Node) -> bool {
-        !matches!(
-            self.nodes[self.inside(node)],
-            Type::Record(_) | Type::Map(_) | Type::Array(_) | Type::Union(_)
-        )
-    }
 }
 
 struct Builder<'s> {

@@ -3,7 +3,6 @@
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use apache_avro::Schema as Avro;
 use apache_avro::schema_compatibility::{Compatibility, SchemaCompatibility};
@@ -11,17 +10,15 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::{CodecError, Registry, Schema, Verdict, Version, Which};
+use crate::base::sqlite;
 use crate::codec::avro::Layout;
 
-/// How long a call waits for another process that writes.
-const BUSY: Duration = Duration::from_secs(5);
-
 const TABLES: &str = "
-CREATE TABLE IF NOT EXISTS schemas (id INTEGER PRIMARY KEY AUTOINCREMENT, text TEXT NOT NULL UNIQUE);
-CREATE TABLE IF NOT EXISTS subjects (
+CREATE TABLE IF NOT EXISTS registry_schemas (id INTEGER PRIMARY KEY AUTOINCREMENT, text TEXT NOT NULL UNIQUE);
+CREATE TABLE IF NOT EXISTS registry_subjects (
     subject TEXT NOT NULL,
     version INTEGER NOT NULL,
-    schema INTEGER NOT NULL REFERENCES schemas (id),
+    schema INTEGER NOT NULL REFERENCES registry_schemas (id),
     PRIMARY KEY (subject, version),
     UNIQUE (subject, schema)
 ) WITHOUT ROWID;
@@ -36,24 +33,18 @@ pub struct Embedded {
 impl Embedded {
     /// Opens the file, and makes it when it is not there.
     pub fn open(path: &Path) -> Result<Self, CodecError> {
-        let what = |error: rusqlite::Error| {
-            CodecError::unavailable(format!(
-                "can't open the registry `{}`: {error}",
-                path.display()
-            ))
-        };
-        Self::over(Connection::open(path).map_err(what)?).map_err(what)
+        let refused = |error: sqlite::SqliteError| CodecError::unavailable(error.message);
+        let connection = sqlite::connect(path, &sqlite::Options::default()).map_err(refused)?;
+        Self::over(connection)
     }
 
     /// A registry that ends with the process.
     pub fn in_memory() -> Result<Self, CodecError> {
-        Connection::open_in_memory().and_then(Self::over).map_err(broken)
+        Self::over(Connection::open_in_memory().map_err(broken)?)
     }
 
-    fn over(connection: Connection) -> rusqlite::Result<Self> {
-        connection.busy_timeout(BUSY)?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-        connection.execute_batch(TABLES)?;
+    fn over(connection: Connection) -> Result<Self, CodecError> {
+        connection.execute_batch(TABLES).map_err(broken)?;
         Ok(Embedded { connection: Arc::new(Mutex::new(connection)) })
     }
 
@@ -79,7 +70,9 @@ impl Registry for Embedded {
     async fn schema(&self, id: u32) -> Result<Option<Schema>, CodecError> {
         self.run(move |connection| {
             connection
-                .query_row("SELECT text FROM schemas WHERE id = ?1", [id], |row| row.get(0))
+                .query_row("SELECT text FROM registry_schemas WHERE id = ?1", [id], |row| {
+                    row.get(0)
+                })
                 .optional()
                 .map(|text| text.map(plain))
                 .map_err(broken)
@@ -103,7 +96,7 @@ impl Registry for Embedded {
     async fn versions(&self, subject: &str) -> Result<Vec<u32>, CodecError> {
         let subject = subject.to_owned();
         self.run(move |connection| {
-            let sql = "SELECT version FROM subjects WHERE subject = ?1 ORDER BY version";
+            let sql = "SELECT version FROM registry_subjects WHERE subject = ?1 ORDER BY version";
             let mut statement = connection.prepare(sql).map_err(broken)?;
             let rows = statement.query_map([subject], |row| row.get(0)).map_err(broken)?;
             rows.collect::<rusqlite::Result<_>>().map_err(broken)
@@ -113,7 +106,7 @@ impl Registry for Embedded {
 
     async fn subjects(&self) -> Result<Vec<String>, CodecError> {
         self.run(|connection| {
-            let sql = "SELECT DISTINCT subject FROM subjects ORDER BY subject";
+            let sql = "SELECT DISTINCT subject FROM registry_subjects ORDER BY subject";
             let mut statement = connection.prepare(sql).map_err(broken)?;
             let rows = statement.query_map([], |row| row.get(0)).map_err(broken)?;
             rows.collect::<rusqlite::Result<_>>().map_err(broken)
@@ -156,12 +149,15 @@ fn register(connection: &mut Connection, subject: &str, schema: &str) -> Result<
     }
     let number = newest.map_or(0, |newest| newest.number) + 1;
     let id = (|| {
-        transaction.execute("INSERT OR IGNORE INTO schemas (text) VALUES (?1)", [&text])?;
-        let id: u32 =
-            transaction
-                .query_row("SELECT id FROM schemas WHERE text = ?1", [&text], |row| row.get(0))?;
+        transaction
+            .execute("INSERT OR IGNORE INTO registry_schemas (text) VALUES (?1)", [&text])?;
+        let id: u32 = transaction.query_row(
+            "SELECT id FROM registry_schemas WHERE text = ?1",
+            [&text],
+            |row| row.get(0),
+        )?;
         transaction.execute(
-            "INSERT INTO subjects (subject, version, schema) VALUES (?1, ?2, ?3)",
+            "INSERT INTO registry_subjects (subject, version, schema) VALUES (?1, ?2, ?3)",
             params![subject, number, id],
         )?;
         Ok(id)
@@ -179,7 +175,7 @@ fn find(
 ) -> rusqlite::Result<Option<Version>> {
     connection
         .query_row(
-            "SELECT version, id, text FROM subjects JOIN schemas ON schema = id
+            "SELECT version, id, text FROM registry_subjects JOIN registry_schemas ON schema = id
              WHERE subject = ?1 AND version = coalesce(?2, version) AND text = coalesce(?3, text)
              ORDER BY version DESC LIMIT 1",
             params![subject, number, text],

@@ -2,7 +2,7 @@
 //! up to some 100,000 passages.
 //!
 //! Two threads stand behind it, one that reads and one that writes, each with its own connection: a read never waits
-//! for a write of another tenant of the file, and no runtime thread waits for a disk. Several processes may share the
+//! for a write, and no runtime thread waits for a disk. Several processes may share the
 //! file; each sees what the others wrote with its next question.
 
 use std::path::Path;
@@ -13,6 +13,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension};
 use super::{
     Collection, Forget, Memory, MemoryError, MemoryErrorKind, Passage, Point, Query, payload,
 };
+use crate::base::sqlite::{self, SqliteErrorKind};
 
 mod hand;
 mod schema;
@@ -40,14 +41,14 @@ impl Local {
     pub async fn with_cache(path: &Path, bound: usize) -> Result<Self, MemoryError> {
         let at = path.to_owned();
         let writer = Hand::start("memory-writer", move || {
-            let mut connection = schema::open(&at)?;
-            schema::make(&mut connection)?;
+            let mut connection = open(&at)?;
+            schema::make(&mut connection).map_err(failed)?;
             Ok(connection)
         });
         let writer = writer.await?;
         let at = path.to_owned();
         let reader = Hand::start("memory-reader", move || {
-            Ok(Reader { connection: schema::open(&at)?, cache: vectors::Cache::new(bound) })
+            Ok(Reader { connection: open(&at)?, cache: vectors::Cache::new(bound) })
         });
         Ok(Local { reader: reader.await?, writer })
     }
@@ -159,6 +160,16 @@ fn row(connection: &Connection, collection: &Collection) -> Result<Row, MemoryEr
 
 fn invalid(message: String) -> MemoryError {
     MemoryError { kind: MemoryErrorKind::Invalid, message }
+}
+
+fn open(path: &Path) -> Result<Connection, MemoryError> {
+    sqlite::connect(path, &sqlite::Options::default()).map_err(|error| MemoryError {
+        kind: match error.kind {
+            SqliteErrorKind::Busy => MemoryErrorKind::Transient,
+            _ => MemoryErrorKind::Unavailable,
+        },
+        message: error.message,
+    })
 }
 
 /// Classes a failure of SQLite.

@@ -15,12 +15,16 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 
+pub mod batch;
+pub mod chunk;
 pub mod fusion;
+pub mod import;
 pub mod local;
 mod payload;
 pub mod place;
 pub mod qdrant;
 pub mod shelf;
+pub mod teller;
 pub mod words;
 
 /// A collection as the settings declare it.

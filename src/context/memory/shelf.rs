@@ -141,8 +141,7 @@ impl Collections {
 
     /// Writes points, idempotently.
     pub async fn remember(&self, collection: &str, points: Vec<Point>) -> Result<(), ShelfError> {
-        let shelf = self.get(collection)?;
-        shelf.memory.remember(&shelf.collection, points).await.map_err(|e| shelf.failed(e))
+        self.get(collection)?.remember(points).await
     }
 
     /// Deletes points of one tenant.
@@ -152,8 +151,7 @@ impl Collections {
         tenant: &str,
         what: Forget,
     ) -> Result<(), ShelfError> {
-        let shelf = self.get(collection)?;
-        shelf.memory.forget(&shelf.collection, tenant, what).await.map_err(|e| shelf.failed(e))
+        self.get(collection)?.forget(tenant, what).await
     }
 }
 
@@ -178,6 +176,21 @@ impl Shelf {
             points.push(Point { id, tenant, text, vector, payload });
         }
         Ok(points)
+    }
+
+    /// Writes points, idempotently.
+    pub async fn remember(&self, points: Vec<Point>) -> Result<(), ShelfError> {
+        self.memory.remember(&self.collection, points).await.map_err(|e| self.failed(e))
+    }
+
+    /// Deletes points of one tenant.
+    pub async fn forget(&self, tenant: &str, what: Forget) -> Result<(), ShelfError> {
+        self.memory.forget(&self.collection, tenant, what).await.map_err(|e| self.failed(e))
+    }
+
+    /// Number of passages.
+    pub async fn count(&self) -> Result<u64, ShelfError> {
+        self.memory.count(&self.collection).await.map_err(|e| self.failed(e))
     }
 
     async fn retrieve(&self, ask: Ask, call: &Call) -> Result<Vec<Passage>, ShelfError> {
@@ -251,6 +264,15 @@ fn cut(passages: &mut Vec<Passage>, ceiling: usize) {
 }
 
 impl ShelfError {
+    /// Whether another attempt may succeed, as far as it is known.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            ShelfError::UnknownCollection(_) | ShelfError::Vector(_) => false,
+            ShelfError::Embedder(error) => error.kind.is_retriable(),
+            ShelfError::Memory { error, .. } => error.kind == MemoryErrorKind::Transient,
+        }
+    }
+
     /// One word with dashes, for results and metrics.
     pub fn code(&self) -> &'static str {
         match self {

@@ -82,6 +82,7 @@ fn edge(
             message,
             suggestion(name, "stages are", others),
         );
+        bench.unresolved = true;
         return None;
     };
     if let Some(first) = seen.insert(name.to_owned(), key) {

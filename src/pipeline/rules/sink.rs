@@ -72,6 +72,7 @@ fn outputs(
                     format!("`sink.outputs` names `{name}`, which is no stage of this pipeline");
                 let help = suggestion(name, "stages are", names.iter().copied());
                 bench.error(output.place(), "unknown-stage", message, help);
+                bench.unresolved = true;
             }
         }
     }
@@ -86,6 +87,9 @@ pub(in crate::pipeline) fn unused(
     effect: &dyn Fn(usize) -> bool,
     bench: &mut Bench<'_>,
 ) {
+    if bench.unresolved {
+        return;
+    }
     for (index, stage) in spec.stages.iter().enumerate() {
         let name = stage.name.value.as_str();
         let read = outputs.contains(&index)

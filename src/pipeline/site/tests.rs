@@ -13,6 +13,7 @@ fn a_byte_of_a_scalar_has_its_place_in_the_file() {
     check("a: b X c", (1, 4), "b X c", (1, 6));
     check("a: \"ä X\"", (1, 4), "ä X", (1, 7));
     check("a: |\n  one\n  two X\n", (1, 4), "one\ntwo X\n", (3, 7));
+    check("a: |\n  one\n    two X\n", (2, 3), "one\n  two X\n", (3, 9));
 }
 
 #[test]

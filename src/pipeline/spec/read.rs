@@ -60,6 +60,9 @@ pub(super) fn spec(file: &Arc<str>, tree: &Tree, found: &mut Diagnostics) -> Spe
         if let ("unknown-key" | "unknown-kind", Some(later)) = (item.code, named) {
             item.help = Some(format!("`{later}` belongs to a later version and is not built yet"));
         }
+        if item.code == "missing-key" && item.message.starts_with("the key `from` ") {
+            item.help = Some("write `from: earliest`, `from: latest`, or a time".to_owned());
+        }
     });
     spec
 }

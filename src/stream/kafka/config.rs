@@ -106,6 +106,13 @@ impl KafkaConfig {
         config
     }
 
+    /// Sees what is written, committed or not.
+    pub(super) fn uncommitted(&self) -> ClientConfig {
+        let mut config = self.lookup();
+        config.set("isolation.level", "read_uncommitted");
+        config
+    }
+
     /// Reads what a group committed, without being its member.
     pub(super) fn observer(&self, group: &str) -> ClientConfig {
         let mut config = self.lookup();

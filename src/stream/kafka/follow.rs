@@ -9,13 +9,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::time::Instant;
 
 use super::config::KafkaConfig;
 use super::log::blocking;
 use super::lookup::Lookup;
-use super::{fault, offsets, poll};
+use super::{fault, offsets, poll, producer};
 use crate::stream::{Follower, From, Record, StreamError, StreamErrorKind, TopicPartition};
 
 /// Batches between the thread and `next`.
@@ -24,6 +25,9 @@ const TOGETHER: usize = 512;
 const TOGETHER_BYTES: usize = 1 << 20;
 /// The longest wait for a record before the thread looks whether anybody still follows.
 const POLL: Duration = Duration::from_millis(100);
+
+/// How long an open transaction of somebody else is waited for.
+const SETTLE: Duration = Duration::from_secs(30);
 
 /// Reads a topic without a group.
 pub(super) struct KafkaFollower {
@@ -49,6 +53,7 @@ impl KafkaFollower {
     ) -> Result<Self, StreamError> {
         let name: Arc<str> = Arc::from(topic);
         let client = config.follower();
+        let open = config.uncommitted();
         let stop = Arc::new(AtomicBool::new(false));
         let (sender, incoming) = channel(QUEUE);
         let stopped = stop.clone();
@@ -61,7 +66,12 @@ impl KafkaFollower {
                 });
             }
             let doing = format!("following `{name}`");
-            let prepared = lookup.client().and_then(|lookup| prepare(&lookup, &places, from));
+            let prepared = lookup.client().and_then(|lookup| {
+                if from != From::Latest {
+                    settle(&open, &lookup, &places)?;
+                }
+                prepare(&lookup, &places, from)
+            });
             let (list, behind) = prepared.map_err(|error| fault::stream_error(&doing, &error))?;
             let consumer: Result<BaseConsumer, KafkaError> = client.create();
             let consumer = consumer
@@ -80,6 +90,26 @@ impl KafkaFollower {
         .await?;
         Ok(KafkaFollower { incoming, behind, stop })
     }
+}
+
+/// Waits until every transaction that is open now is decided. A commit returns when the coordinator has it, a moment
+/// before its records count as committed: whoever follows after a commit must find them.
+fn settle(
+    open: &ClientConfig,
+    client: &BaseConsumer,
+    places: &[TopicPartition],
+) -> Result<(), KafkaError> {
+    let refs: Vec<&TopicPartition> = places.iter().collect();
+    let written = offsets::ends(&open.create::<BaseConsumer>()?, &refs)?;
+    let deadline = Instant::now() + SETTLE;
+    while Instant::now() < deadline {
+        let committed = offsets::ends(client, &refs)?;
+        if committed.iter().zip(&written).all(|(committed, written)| committed >= written) {
+            break;
+        }
+        producer::rest(Duration::from_millis(5));
+    }
+    Ok(())
 }
 
 /// Where to start, and which partitions have something before their end.
@@ -161,7 +191,7 @@ fn passed_on(topic: &str, error: &KafkaError) -> Option<StreamError> {
 #[async_trait]
 impl Follower for KafkaFollower {
     async fn next(&mut self, wait: Duration) -> Result<Vec<Record>, StreamError> {
-        let deadline = tokio::time::Instant::now() + wait;
+        let deadline = Instant::now() + wait;
         loop {
             let received = tokio::time::timeout_at(deadline, self.incoming.recv()).await;
             match received {

@@ -94,7 +94,7 @@ impl Log for KafkaLog {
             let doing = format!("reading what group `{group}` committed");
             let client: Result<BaseConsumer, _> = config.observer(&group).create();
             let found = client
-                .and_then(|client| offsets::committed(&client, &places))
+                .and_then(|client| offsets::settled(&client, &places))
                 .map_err(|error| fault::stream_error(&doing, &error))?;
             let mut committed = Vec::with_capacity(found.len());
             for (at, found) in found {

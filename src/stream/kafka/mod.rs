@@ -17,6 +17,7 @@ mod lookup;
 mod member;
 mod offsets;
 mod poll;
+mod probe;
 mod producer;
 mod reader;
 mod topics;
@@ -25,3 +26,4 @@ mod writer;
 
 pub use config::{KafkaConfig, refusal};
 pub use log::KafkaLog;
+pub use probe::{Verdict, probe, probe_name, recall, remember};

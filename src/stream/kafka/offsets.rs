@@ -5,14 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{Offset, TopicPartitionList};
+use tokio::time::Instant;
 
+use super::producer;
 use crate::stream::{From, Progress, TopicPartition};
 
 /// One call to the broker.
 pub(super) const CALL: Duration = Duration::from_secs(5);
+
+/// How long an open transaction is waited for: what a dead instance leaves, and the coordinator's sweep.
+const SETTLE: Duration = Duration::from_secs(30);
 
 /// A committed offset and its metadata.
 pub(super) type Committed = Option<(i64, String)>;
@@ -43,6 +48,23 @@ pub(super) fn committed<C: ConsumerContext>(
         ));
     }
     Ok(found)
+}
+
+/// The same, once no transaction is open on them any more.
+pub(super) fn settled<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    partitions: &[TopicPartition],
+) -> Result<Vec<(TopicPartition, Committed)>, KafkaError> {
+    let deadline = Instant::now() + SETTLE;
+    loop {
+        let found = committed(consumer, partitions);
+        let open = found.as_ref().err().and_then(KafkaError::rdkafka_error_code)
+            == Some(RDKafkaErrorCode::UnstableOffsetCommit);
+        if !open || Instant::now() >= deadline {
+            return found;
+        }
+        producer::rest(Duration::from_millis(5));
+    }
 }
 
 /// The crate panics on metadata that is not UTF-8. No version of ours writes such; another program may.

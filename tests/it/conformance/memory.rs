@@ -1,8 +1,6 @@
 //! The memory room's conformance suite: what every store promises. Each behaviour takes a store and makes collections of
 //! its own in it.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
@@ -11,56 +9,43 @@ use vivremotion::context::memory::{
     Collection, Forget, Memory, MemoryErrorKind, Passage, Point, Query,
 };
 
+// The path is written out, since the end-to-end tests include this file from elsewhere.
+#[path = "memory/corpus.rs"]
 pub mod corpus;
 
-/// A behaviour, as a runner calls it.
-pub type Behaviour = fn(Arc<dyn Memory>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
-
-/// Names every behaviour once: for a runner, and as tests of the local store.
-macro_rules! behaviours {
-    ($($name:ident),* $(,)?) => {
-        /// Every behaviour with its name.
-        pub const BEHAVIOURS: &[(&str, Behaviour)] = &[$((stringify!($name), |memory| Box::pin($name(memory)))),*];
-
-        mod local {
-            $(#[tokio::test]
-            async fn $name() {
-                let folder = tempfile::tempdir().unwrap();
-                let path = folder.path().join("log.db");
-                let memory = vivremotion::context::memory::local::Local::open(&path).await;
-                super::$name(std::sync::Arc::new(memory.unwrap())).await;
-            })*
+/// Hands the names of all behaviours to a macro that makes tests of them.
+macro_rules! memory_behaviours {
+    ($make:ident) => {
+        $make! {
+            a_passage_is_found_by_its_words,
+            a_passage_is_found_by_its_meaning,
+            both_sides_are_fused_by_rank,
+            an_asker_sees_passages_of_its_tenant_and_of_everybody,
+            another_tenants_passages_are_never_found,
+            without_tenants_everybody_sees_everything,
+            writing_again_replaces_the_passage,
+            the_same_id_of_two_tenants_is_two_passages,
+            what_is_forgotten_by_id_is_gone,
+            forgetting_touches_its_own_tenant_alone,
+            what_is_forgotten_by_fields_is_gone,
+            what_an_import_left_behind_is_gone,
+            forgetting_by_what_no_store_can_tell_is_refused,
+            the_floor_holds_back_what_is_far,
+            the_floor_says_nothing_about_words,
+            a_question_without_words_finds_nothing,
+            a_limit_is_a_limit,
+            passages_in_any_script_are_found,
+            fields_come_back_as_they_were_written,
+            a_batch_is_answered_in_its_order,
+            a_collection_can_be_ensured_again,
+            a_collection_of_other_dimensions_is_refused,
+            a_vector_of_other_dimensions_is_refused,
+            a_collection_that_nobody_made_is_refused,
+            fifty_questions_find_their_passage_by_words_alone,
+            fifty_questions_find_their_passage_by_words_and_vectors,
         }
     };
 }
-behaviours![
-    a_passage_is_found_by_its_words,
-    a_passage_is_found_by_its_meaning,
-    both_sides_are_fused_by_rank,
-    an_asker_sees_passages_of_its_tenant_and_of_everybody,
-    another_tenants_passages_are_never_found,
-    without_tenants_everybody_sees_everything,
-    writing_again_replaces_the_passage,
-    the_same_id_of_two_tenants_is_two_passages,
-    what_is_forgotten_by_id_is_gone,
-    forgetting_touches_its_own_tenant_alone,
-    what_is_forgotten_by_fields_is_gone,
-    what_an_import_left_behind_is_gone,
-    forgetting_by_what_no_store_can_tell_is_refused,
-    the_floor_holds_back_what_is_far,
-    the_floor_says_nothing_about_words,
-    a_question_without_words_finds_nothing,
-    a_limit_is_a_limit,
-    passages_in_any_script_are_found,
-    fields_come_back_as_they_were_written,
-    a_batch_is_answered_in_its_order,
-    a_collection_can_be_ensured_again,
-    a_collection_of_other_dimensions_is_refused,
-    a_vector_of_other_dimensions_is_refused,
-    a_collection_that_nobody_made_is_refused,
-    fifty_questions_find_their_passage_by_words_alone,
-    fifty_questions_find_their_passage_by_words_and_vectors,
-];
 
 // ---- what the behaviours are made of ----
 
@@ -90,6 +75,11 @@ pub fn point(id: &str, text: &str) -> Point {
 /// A question of tenant `acme`.
 pub fn question(text: &str) -> Query {
     Query { tenant: "acme".into(), text: text.into(), vector: None, limit: 5, min_score: None }
+}
+
+/// The point with a vector, or without.
+pub fn with_vector(point: Point, vector: Option<Vec<f32>>) -> Point {
+    Point { vector, ..point }
 }
 
 trait With: Sized {
@@ -154,7 +144,7 @@ pub fn bag_of_words(text: &str, dimensions: usize) -> Vec<f32> {
 
 // ---- finding ----
 
-async fn a_passage_is_found_by_its_words(memory: Arc<dyn Memory>) {
+pub async fn a_passage_is_found_by_its_words(memory: Arc<dyn Memory>) {
     let kb = collection("words", None);
     let points = vec![
         point("refunds", "Refunds are paid within ten days to the card that was charged."),
@@ -172,7 +162,7 @@ async fn a_passage_is_found_by_its_words(memory: Arc<dyn Memory>) {
     assert_eq!(ids(&*memory, &kb, question("refund paid")).await, ["refunds", "shipping"]);
 }
 
-async fn a_passage_is_found_by_its_meaning(memory: Arc<dyn Memory>) {
+pub async fn a_passage_is_found_by_its_meaning(memory: Arc<dyn Memory>) {
     let kb = collection("meaning", Some(3));
     let points = vec![
         point("a", "one").at(&[1.0, 0.0, 0.0]),
@@ -188,7 +178,7 @@ async fn a_passage_is_found_by_its_meaning(memory: Arc<dyn Memory>) {
     assert!((found[1].score - 0.832_05).abs() < 1e-4, "{}", found[1].score);
 }
 
-async fn both_sides_are_fused_by_rank(memory: Arc<dyn Memory>) {
+pub async fn both_sides_are_fused_by_rank(memory: Arc<dyn Memory>) {
     let kb = collection("fused", Some(2));
     let points = vec![
         point("word", "valve valve valve").at(&[0.0, 1.0]),
@@ -212,7 +202,7 @@ async fn both_sides_are_fused_by_rank(memory: Arc<dyn Memory>) {
     assert_eq!(found.len(), 3);
 }
 
-async fn a_question_without_words_finds_nothing(memory: Arc<dyn Memory>) {
+pub async fn a_question_without_words_finds_nothing(memory: Arc<dyn Memory>) {
     let kb = collection("wordless", None);
     filled(&*memory, &kb, vec![point("a", "some text")]).await;
     for nothing in ["", "  ", "?!", "…", "zebra"] {
@@ -223,7 +213,7 @@ async fn a_question_without_words_finds_nothing(memory: Arc<dyn Memory>) {
     assert_eq!(ids(&*memory, &empty, question("text").at(&[1.0, 0.0])).await, [""; 0]);
 }
 
-async fn a_limit_is_a_limit(memory: Arc<dyn Memory>) {
+pub async fn a_limit_is_a_limit(memory: Arc<dyn Memory>) {
     let kb = collection("limits", Some(2));
     let points =
         (0..20).map(|n| point(&n.to_string(), &"valve ".repeat(n + 1)).at(&[1.0, n as f32]));
@@ -238,7 +228,7 @@ async fn a_limit_is_a_limit(memory: Arc<dyn Memory>) {
     }
 }
 
-async fn passages_in_any_script_are_found(memory: Arc<dyn Memory>) {
+pub async fn passages_in_any_script_are_found(memory: Arc<dyn Memory>) {
     let kb = Collection { language: Language::None, ..collection("scripts", None) };
     let texts = [
         ("greek", "Η αντλία διαρρέει λάδι"),
@@ -261,7 +251,7 @@ async fn passages_in_any_script_are_found(memory: Arc<dyn Memory>) {
     }
 }
 
-async fn a_batch_is_answered_in_its_order(memory: Arc<dyn Memory>) {
+pub async fn a_batch_is_answered_in_its_order(memory: Arc<dyn Memory>) {
     let kb = collection("batches", Some(2));
     let points = vec![
         point("a", "apple").at(&[1.0, 0.0]),
@@ -289,7 +279,7 @@ async fn a_batch_is_answered_in_its_order(memory: Arc<dyn Memory>) {
 
 // ---- tenants ----
 
-async fn an_asker_sees_passages_of_its_tenant_and_of_everybody(memory: Arc<dyn Memory>) {
+pub async fn an_asker_sees_passages_of_its_tenant_and_of_everybody(memory: Arc<dyn Memory>) {
     let kb = collection("tenants", Some(2));
     let points = vec![
         point("own", "valve").at(&[1.0, 0.0]),
@@ -307,7 +297,7 @@ async fn an_asker_sees_passages_of_its_tenant_and_of_everybody(memory: Arc<dyn M
     }
 }
 
-async fn another_tenants_passages_are_never_found(memory: Arc<dyn Memory>) {
+pub async fn another_tenants_passages_are_never_found(memory: Arc<dyn Memory>) {
     let kb = collection("isolation", Some(2));
     let points =
         (0..50).map(|n| point(&n.to_string(), "the secret recipe").of("rival").at(&[1.0, 0.0]));
@@ -325,7 +315,7 @@ async fn another_tenants_passages_are_never_found(memory: Arc<dyn Memory>) {
     assert_eq!(memory.count(&kb).await.unwrap(), 50);
 }
 
-async fn without_tenants_everybody_sees_everything(memory: Arc<dyn Memory>) {
+pub async fn without_tenants_everybody_sees_everything(memory: Arc<dyn Memory>) {
     let kb = Collection { tenants: false, ..collection("shared", Some(2)) };
     let points = vec![
         point("a", "valve one").of("acme").at(&[1.0, 0.0]),
@@ -340,7 +330,7 @@ async fn without_tenants_everybody_sees_everything(memory: Arc<dyn Memory>) {
 
 // ---- writing ----
 
-async fn writing_again_replaces_the_passage(memory: Arc<dyn Memory>) {
+pub async fn writing_again_replaces_the_passage(memory: Arc<dyn Memory>) {
     let kb = collection("replaced", Some(2));
     filled(&*memory, &kb, vec![point("a", "the old words").at(&[1.0, 0.0])]).await;
     assert_eq!(ids(&*memory, &kb, question("").at(&[1.0, 0.0])).await, ["a"]);
@@ -362,7 +352,7 @@ async fn writing_again_replaces_the_passage(memory: Arc<dyn Memory>) {
     memory.remember(&kb, vec![]).await.unwrap();
 }
 
-async fn the_same_id_of_two_tenants_is_two_passages(memory: Arc<dyn Memory>) {
+pub async fn the_same_id_of_two_tenants_is_two_passages(memory: Arc<dyn Memory>) {
     let kb = collection("ids", None);
     let points = vec![point("1", "ours").of("acme"), point("1", "theirs").of("rival")];
     filled(&*memory, &kb, points).await;
@@ -371,7 +361,7 @@ async fn the_same_id_of_two_tenants_is_two_passages(memory: Arc<dyn Memory>) {
     assert_eq!(ask(&*memory, &kb, question("ours")).await[0].text, "ours");
 }
 
-async fn fields_come_back_as_they_were_written(memory: Arc<dyn Memory>) {
+pub async fn fields_come_back_as_they_were_written(memory: Arc<dyn Memory>) {
     let kb = collection("fields", None);
     let payload = json!({
         "zeta": "last", "alpha": 1, "big": i64::MAX, "negative": -7, "half": 0.5, "yes": true, "none": null,
@@ -392,7 +382,7 @@ async fn fields_come_back_as_they_were_written(memory: Arc<dyn Memory>) {
 
 // ---- forgetting ----
 
-async fn what_is_forgotten_by_id_is_gone(memory: Arc<dyn Memory>) {
+pub async fn what_is_forgotten_by_id_is_gone(memory: Arc<dyn Memory>) {
     let kb = collection("forgotten", Some(2));
     let points = vec![
         point("a", "valve a").at(&[1.0, 0.0]),
@@ -411,7 +401,7 @@ async fn what_is_forgotten_by_id_is_gone(memory: Arc<dyn Memory>) {
     assert_eq!(ids(&*memory, &kb, question("lever").at(&[1.0, 0.0])).await, ["a", "b", "c"]);
 }
 
-async fn forgetting_touches_its_own_tenant_alone(memory: Arc<dyn Memory>) {
+pub async fn forgetting_touches_its_own_tenant_alone(memory: Arc<dyn Memory>) {
     let kb = collection("forgotten-tenants", None);
     let points = vec![
         point("1", "valve").of("acme"),
@@ -427,12 +417,12 @@ async fn forgetting_touches_its_own_tenant_alone(memory: Arc<dyn Memory>) {
     assert_eq!(memory.count(&kb).await.unwrap(), 1);
 }
 
-async fn what_is_forgotten_by_fields_is_gone(memory: Arc<dyn Memory>) {
+pub async fn what_is_forgotten_by_fields_is_gone(memory: Arc<dyn Memory>) {
     let kb = collection("forgotten-fields", None);
     let with = |id: &str, payload| Point { payload: fields(payload), ..point(id, "valve") };
     let points = vec![
-        with("a", json!({ "source": "manual", "page": 1, "tags": ["x", "y"], "draft": true })),
-        with("b", json!({ "source": "manual", "page": 2, "draft": false })),
+        with("a", json!({ "source": "manual", "page": 1, "tags": ["x", "y"], "state": "draft" })),
+        with("b", json!({ "source": "manual", "page": 2, "state": "done" })),
         with("c", json!({ "source": "blog", "page": 1, "tags": ["y"] })),
     ];
     filled(&*memory, &kb, points).await;
@@ -441,7 +431,7 @@ async fn what_is_forgotten_by_fields_is_gone(memory: Arc<dyn Memory>) {
     forget(json!({ "missing": "manual" })).await.unwrap();
     forget(json!({ "page": "1" })).await.unwrap();
     assert_eq!(memory.count(&kb).await.unwrap(), 3);
-    forget(json!({ "source": "manual", "draft": true })).await.unwrap();
+    forget(json!({ "source": "manual", "state": "draft" })).await.unwrap();
     let mut left = ids(&*memory, &kb, question("valve")).await;
     left.sort();
     assert_eq!(left, ["b", "c"]);
@@ -451,7 +441,7 @@ async fn what_is_forgotten_by_fields_is_gone(memory: Arc<dyn Memory>) {
     assert_eq!(memory.count(&kb).await.unwrap(), 0);
 }
 
-async fn what_an_import_left_behind_is_gone(memory: Arc<dyn Memory>) {
+pub async fn what_an_import_left_behind_is_gone(memory: Arc<dyn Memory>) {
     let kb = collection("outdated", None);
     let with = |id: &str, file: &str, run: &str| Point {
         payload: fields(json!({ "file": file, "run": run })),
@@ -474,7 +464,7 @@ async fn what_an_import_left_behind_is_gone(memory: Arc<dyn Memory>) {
     assert_eq!(left, ["m1", "n1", "x"]);
 }
 
-async fn forgetting_by_what_no_store_can_tell_is_refused(memory: Arc<dyn Memory>) {
+pub async fn forgetting_by_what_no_store_can_tell_is_refused(memory: Arc<dyn Memory>) {
     let kb = collection("unclear", None);
     filled(&*memory, &kb, vec![point("a", "valve")]).await;
     for wanted in [json!({}), json!({ "n": 1.5 }), json!({ "l": ["x"] }), json!({ "a.b": 1 })] {
@@ -486,7 +476,7 @@ async fn forgetting_by_what_no_store_can_tell_is_refused(memory: Arc<dyn Memory>
 
 // ---- the floor ----
 
-async fn the_floor_holds_back_what_is_far(memory: Arc<dyn Memory>) {
+pub async fn the_floor_holds_back_what_is_far(memory: Arc<dyn Memory>) {
     let kb = collection("floor", Some(2));
     let points = vec![
         point("near", "one").at(&[1.0, 0.0]),
@@ -501,7 +491,7 @@ async fn the_floor_holds_back_what_is_far(memory: Arc<dyn Memory>) {
     assert_eq!(ids(&*memory, &kb, above(1.1)).await, [""; 0]);
 }
 
-async fn the_floor_says_nothing_about_words(memory: Arc<dyn Memory>) {
+pub async fn the_floor_says_nothing_about_words(memory: Arc<dyn Memory>) {
     let kb = collection("floor-words", Some(2));
     let points = vec![
         point("word", "valve").at(&[-1.0, 0.0]),
@@ -518,7 +508,7 @@ async fn the_floor_says_nothing_about_words(memory: Arc<dyn Memory>) {
 
 // ---- collections ----
 
-async fn a_collection_can_be_ensured_again(memory: Arc<dyn Memory>) {
+pub async fn a_collection_can_be_ensured_again(memory: Arc<dyn Memory>) {
     let kb = collection("ensured", Some(4));
     for _ in 0..2 {
         memory.ensure(&kb).await.unwrap();
@@ -528,7 +518,7 @@ async fn a_collection_can_be_ensured_again(memory: Arc<dyn Memory>) {
     assert_eq!(memory.count(&kb).await.unwrap(), 1);
 }
 
-async fn a_collection_of_other_dimensions_is_refused(memory: Arc<dyn Memory>) {
+pub async fn a_collection_of_other_dimensions_is_refused(memory: Arc<dyn Memory>) {
     let kb = collection("dimensions", Some(4));
     memory.ensure(&kb).await.unwrap();
     for (dimensions, asked) in [(Some(8), "vectors of 8 dimensions"), (None, "no vectors")] {
@@ -543,7 +533,7 @@ async fn a_collection_of_other_dimensions_is_refused(memory: Arc<dyn Memory>) {
     }
 }
 
-async fn a_vector_of_other_dimensions_is_refused(memory: Arc<dyn Memory>) {
+pub async fn a_vector_of_other_dimensions_is_refused(memory: Arc<dyn Memory>) {
     let kb = collection("misfits", Some(2));
     memory.ensure(&kb).await.unwrap();
     let refused = memory.remember(&kb, vec![point("a", "x").at(&[1.0])]).await.unwrap_err();
@@ -560,7 +550,7 @@ async fn a_vector_of_other_dimensions_is_refused(memory: Arc<dyn Memory>) {
     assert_eq!(memory.count(&kb).await.unwrap(), 0);
 }
 
-async fn a_collection_that_nobody_made_is_refused(memory: Arc<dyn Memory>) {
+pub async fn a_collection_that_nobody_made_is_refused(memory: Arc<dyn Memory>) {
     let kb = collection("never-made", None);
     let refused = memory.query(&kb, vec![question("x")]).await.unwrap_err();
     assert_eq!(refused.kind, MemoryErrorKind::Invalid);
@@ -570,7 +560,7 @@ async fn a_collection_that_nobody_made_is_refused(memory: Arc<dyn Memory>) {
 
 // ---- ranking ----
 
-async fn fifty_questions_find_their_passage_by_words_alone(memory: Arc<dyn Memory>) {
+pub async fn fifty_questions_find_their_passage_by_words_alone(memory: Arc<dyn Memory>) {
     let kb = collection("thousand-words", None);
     filled(
         &*memory,
@@ -585,7 +575,7 @@ async fn fifty_questions_find_their_passage_by_words_alone(memory: Arc<dyn Memor
     }
 }
 
-async fn fifty_questions_find_their_passage_by_words_and_vectors(memory: Arc<dyn Memory>) {
+pub async fn fifty_questions_find_their_passage_by_words_and_vectors(memory: Arc<dyn Memory>) {
     let kb = collection("thousand-both", Some(384));
     let points = corpus::passages()
         .into_iter()

@@ -4,5 +4,7 @@
 pub mod codec;
 pub mod dialect;
 pub mod log;
+#[macro_use]
 pub mod memory;
+pub mod memory_local;
 pub mod registry;

@@ -4,7 +4,6 @@ use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::failed;
 use crate::context::memory::{MemoryError, MemoryErrorKind};
 
 /// Requests that may wait for a thread; more make their senders wait.
@@ -22,7 +21,7 @@ impl<S: Send + 'static> Hand<S> {
     /// Starts the thread; returns when its state is made.
     pub(super) async fn start(
         name: &str,
-        make: impl FnOnce() -> rusqlite::Result<S> + Send + 'static,
+        make: impl FnOnce() -> Result<S, MemoryError> + Send + 'static,
     ) -> Result<Self, MemoryError> {
         let (jobs, mut waiting) = mpsc::channel::<Job<S>>(WAITING);
         let (made, ready) = oneshot::channel();
@@ -30,7 +29,7 @@ impl<S: Send + 'static> Hand<S> {
             let mut state = match make() {
                 Ok(state) => state,
                 Err(error) => {
-                    let _ = made.send(Err(failed(error)));
+                    let _ = made.send(Err(error));
                     return;
                 }
             };

@@ -4,8 +4,6 @@
 //! the collection keeps the words of one collection from counting in another, and the times make one entry of each
 //! word and passage, so that the index needs no positions and tells how often the word stands there.
 
-use std::path::Path;
-
 use rusqlite::Connection;
 
 use crate::context::memory::words::Term;
@@ -52,15 +50,6 @@ CREATE VIRTUAL TABLE IF NOT EXISTS memory_places USING fts5vocab (memory_words, 
 
 /// How many revisions a reader may be behind and still learn what was forgotten since.
 pub(super) const REMEMBERED_REVISIONS: i64 = 1_000;
-
-/// Opens the file, and makes the tables when they are not there.
-pub(super) fn open(path: &Path) -> rusqlite::Result<Connection> {
-    let connection = Connection::open(path)?;
-    connection.busy_timeout(std::time::Duration::from_secs(5))?;
-    connection.pragma_update(None, "page_size", 16_384)?;
-    connection.pragma_update(None, "journal_mode", "wal")?;
-    Ok(connection)
-}
 
 /// Makes the tables that are not there.
 pub(super) fn make(connection: &mut Connection) -> rusqlite::Result<()> {

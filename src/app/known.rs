@@ -1,0 +1,57 @@
+//! What the check of pipelines must know of the settings, and of the schemas in the registry once it is reachable.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::connect::ConnectError;
+use crate::base::diagnostic::Diagnostics;
+use crate::codec::registry::{Which, value_subject};
+use crate::codec::{Codecs, Format};
+use crate::pipeline::known::{Known, KnownCollection, KnownTopic};
+use crate::pipeline::load::{Loaded, load};
+use crate::settings::Settings;
+
+/// From the settings alone: no connection is made.
+pub fn known(settings: &Settings) -> Known {
+    let names = settings.names();
+    let models = settings.models.keys();
+    let collections = settings.memory.collections.iter().map(|(name, collection)| {
+        (Arc::clone(name), KnownCollection { embedder: collection.embedder.clone() })
+    });
+    Known {
+        models: models
+            .map(|name| (Arc::clone(name), settings.priced(name).unwrap_or(false)))
+            .collect(),
+        collections: collections.collect(),
+        topics: settings
+            .topics
+            .keys()
+            .map(|name| (Arc::clone(name), KnownTopic::default()))
+            .collect(),
+        group_prefix: settings.group_prefix().into(),
+        currency: Arc::clone(&settings.currency),
+        costs: names.costs,
+        dead_letters: names.dead_letters,
+        budgeted: settings.per_day.is_some(),
+        open: settings.open,
+    }
+}
+
+/// Checks the pipelines again with the schemas that the registry has for their topics.
+pub async fn with_schemas(
+    settings: &Settings,
+    codecs: &Codecs,
+    files: &[PathBuf],
+) -> Result<Result<Loaded, Diagnostics>, ConnectError> {
+    let mut known = known(settings);
+    let avro = settings.topics.iter().filter(|(_, topic)| topic.value == Format::Avro);
+    let mut schemas = BTreeMap::new();
+    for (name, _) in avro {
+        let found = codecs.registry().find(&value_subject(name), Which::Latest).await?;
+        let schema = found.and_then(|version| serde_json::from_str(&version.schema.text).ok());
+        schemas.insert(Arc::clone(name), KnownTopic { schema });
+    }
+    known.topics.extend(schemas);
+    Ok(load(files, &known))
+}
