@@ -17,7 +17,10 @@ pub fn known(settings: &Settings) -> Known {
     let names = settings.names();
     let models = settings.models.keys();
     let collections = settings.memory.collections.iter().map(|(name, collection)| {
-        (Arc::clone(name), KnownCollection { embedder: collection.embedder.clone() })
+        (
+            Arc::clone(name),
+            KnownCollection { embedder: collection.embedder.clone(), foreign: !collection.tenants },
+        )
     });
     Known {
         models: models
