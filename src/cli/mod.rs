@@ -69,7 +69,7 @@ pub struct Common {
     #[arg(long, value_name = "FILE")]
     pub settings: Option<PathBuf>,
     /// Which log lines to write: `warn`, `info`, `debug`, or by part: `warn,vivremotion::stream=debug`
-    #[arg(long, value_name = "FILTER", default_value = "warn,vivremotion=info")]
+    #[arg(long, value_name = "FILTER", default_value = "warn")]
     pub log: String,
     /// How log lines are written
     #[arg(long, value_enum, default_value_t)]
