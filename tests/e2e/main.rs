@@ -16,6 +16,7 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 mod kafka;
 mod parts;
 mod qdrant;
+mod registry;
 mod services;
 mod story;
 
@@ -24,7 +25,10 @@ use story::{Story, World};
 
 /// Every story, in reading order.
 fn stories() -> Vec<Story> {
-    [parts::stories(), kafka::stories(), qdrant::stories()].into_iter().flatten().collect()
+    [parts::stories(), kafka::stories(), qdrant::stories(), registry::stories()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn main() -> ExitCode {
