@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -21,48 +20,20 @@ use vivremotion::flow::emit::{Emitted, Outcome};
 use vivremotion::flow::identity::Expressions;
 use vivremotion::flow::outage::Outages;
 use vivremotion::flow::{Line, carry};
-use vivremotion::model::member::Member;
-use vivremotion::model::price::Pricing;
-use vivremotion::model::simulated::Simulated;
 use vivremotion::model::simulated::behaviour::Behaviour;
-use vivremotion::model::{Call, ChatReply, ChatRequest, EmbedRequest, Model, ModelError, Purse};
+use vivremotion::model::{Model, Purse};
 use vivremotion::pipeline::Known;
 use vivremotion::pipeline::samples::Sample;
+use vivremotion::route::build::simulated;
 use vivremotion::stage::Wiring;
 use vivremotion::stage::http::Http;
 use vivremotion::stream::{Epoch, Record, TopicPartition};
 
 use super::{events, passages, shipped_pipelines};
 
-/// A simulated model behind its name.
-struct Simple(Member);
-
-#[async_trait]
-impl Model for Simple {
-    async fn chat(&self, request: &ChatRequest, call: &Call) -> Result<ChatReply, ModelError> {
-        self.0.chat(request, call, None).await
-    }
-    async fn embed(
-        &self,
-        request: &EmbedRequest,
-        call: &Call,
-    ) -> Result<Vec<Vec<f32>>, ModelError> {
-        self.0.embed(request, call, None).await
-    }
-}
-
 fn model(name: &str) -> (Arc<str>, Arc<dyn Model>) {
-    let simulated = Simulated::new("simulated".into(), name.into(), &Behaviour::default(), None, 7);
-    let member = Member {
-        provider: "simulated".into(),
-        account: "simulated".into(),
-        model: name.into(),
-        target: Box::new(simulated),
-        pricing: Pricing::free(),
-        permits: Vec::new(),
-        clock: Arc::new(SystemClock),
-    };
-    (name.into(), Arc::new(Simple(member)))
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    (name.into(), simulated(name, &Behaviour::default(), &clock, 7))
 }
 
 async fn memory(folder: &tempfile::TempDir) -> Collections {
