@@ -17,8 +17,10 @@ pub fn known(settings: &Settings) -> Known {
     let names = settings.names();
     let models = settings.models.keys();
     let collections = settings.memory.collections.iter().map(|(name, collection)| {
-        let (embedder, foreign) = (collection.embedder.clone(), !collection.tenants);
-        (Arc::clone(name), KnownCollection { embedder, foreign })
+        (
+            Arc::clone(name),
+            KnownCollection { embedder: collection.embedder.clone(), foreign: !collection.tenants },
+        )
     });
     Known {
         models: models
