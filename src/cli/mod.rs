@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+pub mod memory;
 pub mod mock_models;
 
 /// How a verb ends when it does not end well; each has its exit code.

@@ -4,6 +4,7 @@ mod conformance;
 mod diagnostics;
 mod fences;
 mod flow;
+mod memory;
 mod pipelines;
 mod support;
 mod tidy;
