@@ -11,5 +11,6 @@ mod diagnostics;
 mod fences;
 mod flow;
 mod pipelines;
+mod schemas;
 mod support;
 mod tidy;

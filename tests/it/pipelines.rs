@@ -9,6 +9,9 @@ use serde_json::Value;
 use vivremotion::codec::avro::shipped;
 use vivremotion::pipeline::samples::{Sample, Samples, read_events};
 use vivremotion::pipeline::{Known, KnownTopic, describe, load};
+use vivremotion::settings::{self, Environment};
+
+mod tour;
 
 const SHIPPED: &str = "pipelines";
 
@@ -110,18 +113,49 @@ fn the_sample_readings_are_quiet_but_for_a_few() {
     assert!((2..=10).contains(&loud) && readings.len() > 20 * loud, "{loud} of {}", readings.len());
 }
 
+/// The sample memory by collection: ids and texts. Markdown is cut at its second headings.
+fn passages() -> Vec<(&'static str, Vec<(String, String)>)> {
+    let memory = samples().memory;
+    let read = |name: &str| -> String {
+        memory[name].iter().map(|path| std::fs::read_to_string(path).unwrap()).collect()
+    };
+    let base = read("support-kb");
+    let sections = base.split("\n## ").skip(1);
+    let sections = sections.map(|part| (part.lines().next().unwrap().to_owned(), part.to_owned()));
+    let manuals = read("press-manuals");
+    let manuals = manuals.lines().map(|line| {
+        let passage: Value = serde_json::from_str(line).unwrap();
+        assert!(passage["payload"]["machine"].is_string(), "{line}");
+        let text = |field: &str| passage[field].as_str().unwrap().to_owned();
+        (text("id"), text("text"))
+    });
+    vec![("support-kb", sections.collect()), ("press-manuals", manuals.collect())]
+}
+
 #[test]
 fn the_sample_memory_holds_a_knowledge_base_and_manuals() {
-    let memory = samples().memory;
-    let read = |path: &PathBuf| std::fs::read_to_string(path).unwrap();
-    let base: String = memory["support-kb"].iter().map(read).collect();
-    assert!(base.lines().filter(|line| line.starts_with("## ")).count() >= 20);
-    let manuals: String = memory["press-manuals"].iter().map(read).collect();
-    let mut ids = BTreeSet::new();
-    for line in manuals.lines() {
-        let passage: Value = serde_json::from_str(line).unwrap();
-        assert!(passage["text"].is_string() && passage["payload"]["machine"].is_string(), "{line}");
-        assert!(ids.insert(passage["id"].as_str().unwrap().to_owned()), "{line}");
+    for ((name, passages), least) in passages().into_iter().zip([20, 10]) {
+        let ids: BTreeSet<&String> = passages.iter().map(|(id, _)| id).collect();
+        assert!(ids.len() == passages.len() && ids.len() >= least, "{name}: {ids:?}");
     }
-    assert!(ids.len() >= 10);
+}
+
+struct WithKey;
+
+impl Environment for WithKey {
+    fn variable(&self, name: &str) -> Option<String> {
+        (name == "OPENAI_API_KEY").then(|| "sk-of-nobody".to_owned())
+    }
+    fn file(&self, path: &str) -> Result<String, String> {
+        Err(format!("no file {path}"))
+    }
+}
+
+#[test]
+fn the_example_settings_put_real_models_in_the_place_of_every_simulated_one() {
+    let path = Path::new(SHIPPED).join("vivremotion.example.yaml");
+    let settings = settings::load(Some(&path), &WithKey).unwrap_or_else(|found| panic!("{found}"));
+    assert!(settings.warnings.is_empty(), "{}", settings.warnings);
+    let loaded = shipped_pipelines(&vivremotion::app::known::known(&settings));
+    assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
 }
