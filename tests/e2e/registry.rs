@@ -72,8 +72,8 @@ async fn references(world: &World) {
     let answer: serde_json::Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
     let id = u32::try_from(answer["id"].as_u64().unwrap_or_else(|| panic!("{answer}"))).unwrap();
     let topic: Arc<str> = world.name("orders").into();
-    let codec = Codecs::new(Arc::new(registry), [(Arc::clone(&topic), Format::Avro)])
-        .for_topic(&topic);
+    let codec =
+        Codecs::new(Arc::new(registry), [(Arc::clone(&topic), Format::Avro)]).for_topic(&topic);
     let value = json!({"total": {"cents": 1250}, "paid": {"cents": 50}});
     let bytes = codec.encode(&value).await.unwrap();
     assert_eq!(bytes[1..5], id.to_be_bytes());
