@@ -36,7 +36,7 @@ pub enum Verb {
     Dev(dev::Args),
     /// Run pipelines until told to stop
     Run(run::Args),
-    /// Say everything that is wrong with pipelines and settings
+    /// Say everything that is wrong with pipelines and settings, connecting to nothing
     Check(check::Args),
     /// Write an event to a topic
     Send(send::Args),
@@ -73,7 +73,7 @@ pub struct Common {
     #[arg(long, value_name = "FILE")]
     pub settings: Option<PathBuf>,
     /// Which log lines to write: `warn`, `info`, `debug`, or by part: `warn,vivremotion::stream=debug`
-    #[arg(long, value_name = "FILTER", default_value = "warn,vivremotion=info")]
+    #[arg(long, value_name = "FILTER", default_value = "warn")]
     pub log: String,
     /// How log lines are written
     #[arg(long, value_enum, default_value_t)]

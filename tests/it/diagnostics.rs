@@ -73,7 +73,8 @@ fn problems(path: &Path) -> Diagnostics {
 fn good_pipelines_become_the_plans_their_authors_meant() {
     let known = known();
     for path in yaml_files(&fixtures("good")) {
-        let loaded = load(std::slice::from_ref(&path), &known).unwrap_or_else(|found| panic!("{found}"));
+        let loaded =
+            load(std::slice::from_ref(&path), &known).unwrap_or_else(|found| panic!("{found}"));
         let mut text = loaded.warnings.to_string();
         for plan in &loaded.plans {
             text.push_str(&describe::text(plan, &known.currency));

@@ -1,13 +1,13 @@
 //! The sample events through the whole corridor, without a log: simulated models, local memory, JSON or Avro in.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::Value;
 use tokio::time::Instant;
 use vivremotion::app::lines::{Shared, line};
+use vivremotion::app::models;
 use vivremotion::base::clock::{Clock, SystemClock};
 use vivremotion::budget::{Limits, Wallet};
 use vivremotion::codec::registry::embedded::Embedded;
@@ -21,49 +21,15 @@ use vivremotion::flow::emit::{Emitted, Outcome};
 use vivremotion::flow::identity::Expressions;
 use vivremotion::flow::outage::Outages;
 use vivremotion::flow::{Line, carry};
-use vivremotion::model::member::Member;
-use vivremotion::model::price::Pricing;
-use vivremotion::model::simulated::Simulated;
-use vivremotion::model::simulated::behaviour::Behaviour;
-use vivremotion::model::{Call, ChatReply, ChatRequest, EmbedRequest, Model, ModelError, Purse};
+use vivremotion::model::Purse;
 use vivremotion::pipeline::Known;
 use vivremotion::pipeline::samples::Sample;
+use vivremotion::settings::Settings;
 use vivremotion::stage::Wiring;
 use vivremotion::stage::http::Http;
 use vivremotion::stream::{Epoch, Record, TopicPartition};
 
 use super::{events, passages, shipped_pipelines};
-
-/// A simulated model behind its name.
-struct Simple(Member);
-
-#[async_trait]
-impl Model for Simple {
-    async fn chat(&self, request: &ChatRequest, call: &Call) -> Result<ChatReply, ModelError> {
-        self.0.chat(request, call, None).await
-    }
-    async fn embed(
-        &self,
-        request: &EmbedRequest,
-        call: &Call,
-    ) -> Result<Vec<Vec<f32>>, ModelError> {
-        self.0.embed(request, call, None).await
-    }
-}
-
-fn model(name: &str) -> (Arc<str>, Arc<dyn Model>) {
-    let simulated = Simulated::new("simulated".into(), name.into(), &Behaviour::default(), None, 7);
-    let member = Member {
-        provider: "simulated".into(),
-        account: "simulated".into(),
-        model: name.into(),
-        target: Box::new(simulated),
-        pricing: Pricing::free(),
-        permits: Vec::new(),
-        clock: Arc::new(SystemClock),
-    };
-    (name.into(), Arc::new(Simple(member)))
-}
 
 async fn memory(folder: &tempfile::TempDir) -> Collections {
     let store = Arc::new(Local::open(&folder.path().join("log.db")).await.unwrap());
@@ -111,11 +77,12 @@ async fn tour(format: Format) -> Tour {
     ] {
         codecs.prepare(topic, content, true).await.unwrap();
     }
+    let asked = BTreeSet::from(["small".into(), "writer".into()]);
     let shared = Shared {
         cluster: "test".into(),
         codecs: codecs.clone(),
         wiring: Wiring {
-            models: HashMap::from([model("small"), model("writer")]),
+            models: models::build(&Settings::default(), &asked, &clock).unwrap(),
             collections: Arc::new(memory(&folder).await),
             http: Http::new(clock.clone()),
         },
