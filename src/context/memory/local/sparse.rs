@@ -2,8 +2,7 @@
 //!
 //! Why no full-text index: the one of SQLite weighs words in a way of its own, so its order would not be Qdrant's; and
 //! walking its entries from outside took 45 ms for a question over 10,000 passages and 500 ms over 100,000, since nearly
-//! every passage has the common words of its language. Looking through words held in memory takes a fiftieth of that,
-//! and through those in the file a fifth.
+//! every passage has the common words of its language. Looking through words held in memory takes a twentieth of that.
 
 use super::best::{Best, Ranked};
 use crate::context::memory::words::{self, Term};
