@@ -9,7 +9,10 @@ use tokio::sync::Semaphore;
 use super::dispatch::{Health, Lane, Route};
 use super::first_healthy::FirstHealthy;
 use crate::base::clock::Clock;
-use crate::model::config::{KNOWN, ModelEntry, ModelsConfig, ProviderConfig, SIMULATED, SingleModel, known};
+use crate::model::Model;
+use crate::model::config::{
+    KNOWN, ModelEntry, ModelsConfig, ProviderConfig, SIMULATED, SingleModel, known,
+};
 use crate::model::dialect::{self, Wanted};
 use crate::model::http::{HttpProvider, HttpTarget};
 use crate::model::member::Member;
@@ -18,7 +21,6 @@ use crate::model::simulated::Simulated;
 use crate::model::simulated::behaviour::Behaviour;
 use crate::model::target::Target;
 use crate::model::transport::Transport;
-use crate::model::Model;
 
 /// What is wrong with an entry; settings know its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,13 +51,16 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
+/// What answers, by the name that pipelines use.
+pub type Models = HashMap<Arc<str>, Arc<dyn Model>>;
+
 /// Every model of the settings by its name, or all that is wrong. Opens no connection. `seed` is that of the simulated
 /// models' draws.
 pub fn build(
     config: &ModelsConfig,
     clock: &Arc<dyn Clock>,
     seed: u64,
-) -> Result<HashMap<Arc<str>, Arc<dyn Model>>, Vec<ConfigError>> {
+) -> Result<Models, Vec<ConfigError>> {
     let mut errors = Vec::new();
     let mut providers = BTreeMap::new();
     for (name, provider) in &config.providers {
@@ -77,7 +82,7 @@ pub fn build(
         clock,
         seed,
     };
-    let mut models: HashMap<Arc<str>, Arc<dyn Model>> = HashMap::new();
+    let mut models = Models::new();
     for (name, entry) in &config.models {
         match workshop.route(name, entry) {
             Ok(route) => {
@@ -94,7 +99,12 @@ pub fn build(
 }
 
 /// A simulated model under any name, free of charge: what every name stands for where there are no settings.
-pub fn simulated(name: &str, usual: &Behaviour, clock: &Arc<dyn Clock>, seed: u64) -> Arc<dyn Model> {
+pub fn simulated(
+    name: &str,
+    usual: &Behaviour,
+    clock: &Arc<dyn Clock>,
+    seed: u64,
+) -> Arc<dyn Model> {
     let (provider, model): (Arc<str>, Arc<str>) = (SIMULATED.into(), name.into());
     let target = Simulated::new(Arc::clone(&provider), Arc::clone(&model), usual, None, seed);
     let member = Member {
@@ -133,21 +143,31 @@ impl Provider {
             .or_else(|| known.map(|known| known.dialect.to_owned()))
             .ok_or_else(|| {
                 let names = KNOWN.join("`, `");
-                format!("it is not one of the known `{names}`, so it needs `dialect` and `base_url`")
+                format!(
+                    "it is not one of the known `{names}`, so it needs `dialect` and `base_url`"
+                )
             })?;
-        let own_address = known.filter(|known| known.dialect == dialect).and_then(|known| known.base_url);
+        let own_address =
+            known.filter(|known| known.dialect == dialect).and_then(|known| known.base_url);
         let http = match dialect.as_str() {
             SIMULATED => None,
             _ => {
                 let base_url = config.base_url.as_deref().or(own_address);
-                let base_url = base_url.ok_or("it needs `base_url`, such as `http://host:8000/v1`")?;
+                let base_url =
+                    base_url.ok_or("it needs `base_url`, such as `http://host:8000/v1`")?;
                 let spoken = dialect::build(&dialect, base_url).ok_or_else(|| {
                     let names = dialect::NAMES.join("`, `");
-                    format!("there is no dialect `{dialect}`; the dialects are `{names}`, `{SIMULATED}`")
+                    format!(
+                        "there is no dialect `{dialect}`; the dialects are `{names}`, `{SIMULATED}`"
+                    )
                 })?;
-                let needs_key = known.is_some_and(|known| known.wants_key) && config.base_url.is_none();
+                // Another address under a known name may well be one that wants no key.
+                let at_home = own_address == Some(base_url);
+                let needs_key = at_home && known.is_some_and(|known| known.wants_key);
                 if needs_key && config.api_key.as_ref().is_none_or(|key| key.expose().is_empty()) {
-                    return Err("it needs `api_key`, such as `\"${env:OPENAI_API_KEY}\"`".to_owned());
+                    return Err(
+                        "it needs `api_key`, such as `\"${env:OPENAI_API_KEY}\"`".to_owned()
+                    );
                 }
                 Some(Arc::new(HttpProvider {
                     name: name.into(),

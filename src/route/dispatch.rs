@@ -89,13 +89,15 @@ impl Drop for Passage<'_> {
 /// What an attempt says of the service.
 fn verdict<T>(result: &Result<T, ModelError>) -> Verdict {
     use ModelErrorKind::{
-        Budget, ContentFiltered, InvalidRequest, Malformed, NoRoute, Overloaded, RateLimited, Timeout,
-        Transport, Unauthorised, Unreachable,
+        Budget, ContentFiltered, InvalidRequest, Malformed, NoRoute, Overloaded, RateLimited,
+        Timeout, Transport, Unauthorised, Unreachable,
     };
     match result.as_ref().map_err(|error| &error.kind) {
         Ok(_) | Err(InvalidRequest | ContentFiltered) => Verdict::Success,
         Err(RateLimited | Budget(_) | NoRoute) => Verdict::Neutral,
-        Err(Overloaded | Timeout | Unauthorised | Malformed | Transport | Unreachable) => Verdict::Failure,
+        Err(Overloaded | Timeout | Unauthorised | Malformed | Transport | Unreachable) => {
+            Verdict::Failure
+        }
     }
 }
 
@@ -137,7 +139,9 @@ impl Route {
     /// Its text is the same as long as the route is down: whoever waits for it is counted by it.
     fn no_route(&self, fleet: &[Candidate<'_>]) -> ModelError {
         let message = match fleet {
-            [only] => format!("model `{}` is down: too many calls of `{}` failed", self.name, only.name),
+            [only] => {
+                format!("model `{}` is down: too many calls of `{}` failed", self.name, only.name)
+            }
             _ => format!("model `{}` is down: none of its members is healthy", self.name),
         };
         let retry_after = fleet.iter().filter_map(|one| one.rests).min();
@@ -181,6 +185,7 @@ impl Model for Route {
     ) -> Result<Vec<Vec<f32>>, ModelError> {
         let estimate = tokens::of_embed(request);
         let want = want("embeddings", call, &estimate);
-        self.dispatch(want, |member, decision| member.embed(request, estimate, call, decision)).await
+        self.dispatch(want, |member, decision| member.embed(request, estimate, call, decision))
+            .await
     }
 }

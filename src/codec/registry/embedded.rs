@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::{CodecError, Registry, Schema, Verdict, Version, Which};
-use crate::base::sqlite;
+use crate::base::sqlite::{self, SqliteErrorKind};
 use crate::codec::avro::Layout;
 
 const TABLES: &str = "
@@ -33,8 +33,14 @@ pub struct Embedded {
 impl Embedded {
     /// Opens the file, and makes it when it is not there.
     pub fn open(path: &Path) -> Result<Self, CodecError> {
-        let refused = |error: sqlite::SqliteError| CodecError::unavailable(error.message);
-        let connection = sqlite::connect(path, &sqlite::Options::default()).map_err(refused)?;
+        let connection = sqlite::connect(path, &sqlite::Options::default()).map_err(|error| {
+            match error.kind {
+                SqliteErrorKind::Busy | SqliteErrorKind::Full => {
+                    CodecError::unavailable(error.message)
+                }
+                _ => CodecError::permanent("registry-setting", error.message),
+            }
+        })?;
         Self::over(connection)
     }
 
@@ -70,7 +76,9 @@ impl Registry for Embedded {
     async fn schema(&self, id: u32) -> Result<Option<Schema>, CodecError> {
         self.run(move |connection| {
             connection
-                .query_row("SELECT text FROM registry_schemas WHERE id = ?1", [id], |row| row.get(0))
+                .query_row("SELECT text FROM registry_schemas WHERE id = ?1", [id], |row| {
+                    row.get(0)
+                })
                 .optional()
                 .map(|text| text.map(plain))
                 .map_err(broken)
@@ -140,17 +148,20 @@ fn register(connection: &mut Connection, subject: &str, schema: &str) -> Result<
         return Ok(there.id);
     }
     let newest = find(&transaction, subject, None, None).map_err(broken)?;
-    if let Some(newest) = &newest {
-        if let Verdict::Incompatible(why) = compatible(&newest.schema.text, &text)? {
-            return Err(incompatible(subject, &why));
-        }
+    if let Some(newest) = &newest
+        && let Verdict::Incompatible(why) = compatible(&newest.schema.text, &text)?
+    {
+        return Err(incompatible(subject, &why));
     }
     let number = newest.map_or(0, |newest| newest.number) + 1;
     let id = (|| {
-        transaction.execute("INSERT OR IGNORE INTO registry_schemas (text) VALUES (?1)", [&text])?;
-        let id: u32 =
-            transaction
-                .query_row("SELECT id FROM registry_schemas WHERE text = ?1", [&text], |row| row.get(0))?;
+        transaction
+            .execute("INSERT OR IGNORE INTO registry_schemas (text) VALUES (?1)", [&text])?;
+        let id: u32 = transaction.query_row(
+            "SELECT id FROM registry_schemas WHERE text = ?1",
+            [&text],
+            |row| row.get(0),
+        )?;
         transaction.execute(
             "INSERT INTO registry_subjects (subject, version, schema) VALUES (?1, ?2, ?3)",
             params![subject, number, id],

@@ -1,8 +1,9 @@
 //! Writing records inside a transaction of the writer: all of them, or the reason why one of them never can be.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
-use super::records;
+use super::records::Appender;
 use super::writer::Desk;
 use crate::stream::{Output, StreamErrorKind};
 
@@ -36,14 +37,13 @@ pub(super) fn append(
         }
         rows.push(row);
     }
-    let mut ends: HashMap<i64, i64> = HashMap::new();
+    let mut appenders: HashMap<i64, Appender<'_>> = HashMap::new();
     for (row, output) in rows.iter().zip(outputs) {
-        let end = match ends.get_mut(&row.id) {
-            Some(end) => end,
-            None => ends.entry(row.id).or_insert(records::high(desk.transaction, row.id)?),
+        let appender = match appenders.entry(row.id) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(Appender::new(desk.transaction, row)?),
         };
-        records::append(desk.transaction, row, *end, output, desk.now)?;
-        *end += 1;
+        appender.append(output, desk.now)?;
     }
     Ok(Ok(()))
 }

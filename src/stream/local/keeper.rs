@@ -67,6 +67,13 @@ impl Thread {
     fn run(&mut self, written: &Receiver<usize>) {
         let (mut bytes, mut round) = (0, None);
         loop {
+            let now = self.clock.now();
+            if round.is_none_or(|last: i64| !(last..last + ROUND).contains(&now)) {
+                round = Some(now);
+                if let Err(error) = self.drop_old() {
+                    tracing::debug!(%error, "old records were not dropped");
+                }
+            }
             let idle = match written.recv_timeout(LOOK) {
                 Ok(more) => {
                     bytes += more;
@@ -79,13 +86,6 @@ impl Thread {
                 // A reader or another keeper may be in the way: then the next round does it.
                 drop(self.checkpoint());
                 bytes = 0;
-            }
-            let now = self.clock.now();
-            if round.is_none_or(|last: i64| !(last..last + ROUND).contains(&now)) {
-                round = Some(now);
-                if let Err(error) = self.drop_old() {
-                    tracing::debug!(%error, "old records were not dropped");
-                }
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Records of one topic in its table.
 
 use bytes::Bytes;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use super::headers;
 use super::tables::{TopicRow, table};
@@ -39,27 +39,38 @@ pub(super) fn resolve(connection: &Connection, topic: i64, from: From) -> rusqli
     }
 }
 
-/// Appends a record.
-pub(super) fn append(
-    connection: &Connection,
-    topic: &TopicRow,
-    offset: i64,
-    output: &Output,
-    now: i64,
-) -> rusqlite::Result<()> {
-    let sql = format!(
-        "INSERT INTO {} (offset, timestamp, key, headers, value) VALUES (?1, ?2, ?3, ?4, ?5)",
-        table(topic.id)
-    );
-    let timestamp = output.timestamp.filter(|_| !topic.rules.append_time).unwrap_or(now);
-    connection.prepare_cached(&sql)?.execute(params![
-        offset,
-        timestamp,
-        output.key.as_deref(),
-        headers::encode(&output.headers),
-        output.value.as_deref(),
-    ])?;
-    Ok(())
+/// Appends to one topic inside one transaction.
+pub(super) struct Appender<'c> {
+    statement: CachedStatement<'c>,
+    append_time: bool,
+    next: i64,
+}
+
+impl<'c> Appender<'c> {
+    /// At the end of that topic.
+    pub fn new(connection: &'c Connection, topic: &TopicRow) -> rusqlite::Result<Appender<'c>> {
+        let sql = format!(
+            "INSERT INTO {} (offset, timestamp, key, headers, value) VALUES (?1, ?2, ?3, ?4, ?5)",
+            table(topic.id)
+        );
+        let statement = connection.prepare_cached(&sql)?;
+        let next = high(connection, topic.id)?;
+        Ok(Appender { statement, append_time: topic.rules.append_time, next })
+    }
+
+    /// Appends a record.
+    pub fn append(&mut self, output: &Output, now: i64) -> rusqlite::Result<()> {
+        let timestamp = output.timestamp.filter(|_| !self.append_time).unwrap_or(now);
+        self.statement.execute(params![
+            self.next,
+            timestamp,
+            output.key.as_deref(),
+            headers::encode(&output.headers),
+            output.value.as_deref(),
+        ])?;
+        self.next += 1;
+        Ok(())
+    }
 }
 
 /// Records from that offset on, at most so many and about so many bytes; at least one, if there is one.

@@ -1,1 +1,17 @@
-//! The `memory` log.
+//! The log of harness and simulation: everything in one process' memory, on the caller's own thread and clock.
+//!
+//! **How it keeps the contract.** One lock around all state, never held across an await; whoever waits is woken by every
+//! change. Nothing happens by itself: no thread, no timer, so that a run under a held clock is the same each time.
+//! Members of a group share partitions as Kafka's do: each change of the group makes a new generation, a commit under an
+//! older one is refused, and a fence knows no more than what its member was told.
+//!
+//! **What it does on demand** ([`Memory`]): takes partitions away, gently or not; refuses commits; lets them take time;
+//! forgets all members, as when every process dies; leaves gaps in offsets; puts anything where progress stood.
+
+mod follower;
+mod group;
+mod log;
+mod member;
+mod state;
+
+pub use log::Memory;

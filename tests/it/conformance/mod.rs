@@ -3,7 +3,10 @@
 
 pub mod codec;
 pub mod dialect;
+#[macro_use]
 pub mod log;
+mod log_local;
+mod log_memory;
 #[macro_use]
 pub mod memory;
 pub mod memory_local;
