@@ -1,5 +1,6 @@
 //! `memory`: fill collections from files, see what there is, and try a question.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,8 +10,12 @@ use clap::{Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use super::{Failure, Format, Outcome};
-use crate::base::clock::Clock;
+use super::check::PIPELINES;
+use super::{Failure, Format, Outcome, open};
+use crate::app::connect::{ConnectError, collections};
+use crate::app::known::known;
+use crate::app::models;
+use crate::base::clock::{Clock, SystemClock};
 use crate::base::nearest::nearest;
 use crate::context::memory::Passage;
 use crate::context::memory::import::{Form, Importer, Source, Summary};
@@ -18,6 +23,9 @@ use crate::context::memory::place::EVERYBODY;
 use crate::context::memory::shelf::{Ask, Collections, Shelf};
 use crate::context::memory::teller::{Sum, Teller};
 use crate::flow::identity::DEFAULT_TENANT;
+use crate::pipeline::load::load;
+use crate::stage::Wiring;
+use crate::stage::http::Http;
 
 /// Bytes of a file to import.
 const MAX_FILE: u64 = 256 << 20;
@@ -81,6 +89,29 @@ pub enum Action {
         #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
         min_score: Option<f64>,
     },
+}
+
+/// Does it on standard output, with the collections of the settings and of the pipelines beside them.
+pub async fn run(args: Args) -> Outcome {
+    let settings = open(args.settings.as_deref())?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let mut named = BTreeSet::new();
+    if let Ok(loaded) = load(&[PathBuf::from(PIPELINES)], &known(&settings)) {
+        let stages = loaded.plans.iter().flat_map(|plan| &plan.stages);
+        named.extend(stages.filter_map(|stage| stage.kind.facts().collection));
+    }
+    if let (Action::Import { collection, .. }, true) = (&args.action, settings.open) {
+        named.insert(collection.as_str().into());
+    }
+    let failed = |error: ConnectError| Failure::Runtime(error.message);
+    let wiring = Wiring {
+        models: models::build(&settings, &BTreeSet::new(), &clock).map_err(failed)?,
+        collections: Arc::default(),
+        http: Http::new(Arc::clone(&clock)),
+    };
+    let collections = collections(&settings, &named, &wiring).await.map_err(failed)?;
+    collections.ensure().await.map_err(|error| Failure::Runtime(error.to_string()))?;
+    tell(&args, &collections, &*clock, &mut std::io::stdout()).await
 }
 
 /// Does it and tells `out`. The collections are those of the settings.
