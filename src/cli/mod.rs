@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use crate::settings::{self, Process, Settings};
 use crate::telemetry::init::{LogFormat, logs};
 
+pub mod check;
 pub mod dev;
 pub mod mock_models;
 mod print;
@@ -35,6 +36,8 @@ pub enum Verb {
     Dev(dev::Args),
     /// Run pipelines until told to stop
     Run(run::Args),
+    /// Say everything that is wrong with pipelines and settings, connecting to nothing
+    Check(check::Args),
     /// Write an event to a topic
     Send(send::Args),
     /// Read a topic: results, costs, dead letters or anything else
@@ -53,6 +56,7 @@ impl Verb {
         match self {
             Verb::Dev(args) => dev::run(args),
             Verb::Run(args) => run::run(args),
+            Verb::Check(args) => check::run(&args),
             Verb::Send(args) => send::run(args),
             Verb::Tail(args) => tail::run(args),
             Verb::Topics(args) => topics::run(args),
@@ -69,7 +73,7 @@ pub struct Common {
     #[arg(long, value_name = "FILE")]
     pub settings: Option<PathBuf>,
     /// Which log lines to write: `warn`, `info`, `debug`, or by part: `warn,vivremotion::stream=debug`
-    #[arg(long, value_name = "FILTER", default_value = "warn,vivremotion=info")]
+    #[arg(long, value_name = "FILTER", default_value = "warn")]
     pub log: String,
     /// How log lines are written
     #[arg(long, value_enum, default_value_t)]

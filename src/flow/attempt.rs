@@ -181,7 +181,9 @@ fn next(
             OnDown::Fail => Next::GiveUp(Fault::of(error, "transient")),
             OnDown::Value(value) => Next::StandIn(value.clone()),
         },
-        StageErrorKind::Budget(over) => match around.wait_for_budget && over.limit != "per_event" {
+        StageErrorKind::Budget(over) => // What one event may spend comes back never, and a missing price does not come by waiting.
+            let passes = !matches!(over.limit, "per_event" | "unpriced");
+            match around.wait_for_budget && passes {
             true => Next::AwaitBudget(over.clone()),
             false => Next::GiveUp(Fault {
                 class: "budget",

@@ -20,11 +20,43 @@ use vivremotion::stream::{
 use crate::services::Need;
 use crate::story::{Story, World};
 
+/// The suite that every member of the room passes.
+#[macro_use]
+#[path = "../it/conformance/log.rs"]
+mod conformance;
+
+macro_rules! stories_of {
+    ($($name:ident),* $(,)?) => {
+        vec![$(Story {
+            name: concat!("on_kafka_", stringify!($name)),
+            needs: &[Need::Kafka],
+            run: |world| conforms(world, stringify!($name)).boxed_local(),
+        }),*]
+    };
+}
+
 /// Nothing here takes longer, a session's end included.
 const WAIT: Duration = Duration::from_secs(60);
 
 /// This file's stories.
 pub fn stories() -> Vec<Story> {
+    let mut stories = own_stories();
+    stories.extend(behaviours!(stories_of));
+    stories
+}
+
+async fn conforms(world: &World, name: &str) {
+    let brokers = world.kafka().brokers();
+    let open = move || {
+        let log: Arc<dyn Log> = Arc::new(log_at(&brokers));
+        async { log }.boxed()
+    };
+    let bench = conformance::Bench { open: Arc::new(open), prefix: world.name("suite") };
+    let (_, behaviour) = conformance::suite().into_iter().find(|(own, _)| *own == name).unwrap();
+    behaviour(bench).await;
+}
+
+fn own_stories() -> Vec<Story> {
     vec![
         Story {
             name: "a_first_start_reads_from_the_beginning_and_commits_whole",
