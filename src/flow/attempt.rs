@@ -181,16 +181,18 @@ fn next(
             OnDown::Fail => Next::GiveUp(Fault::of(error, "transient")),
             OnDown::Value(value) => Next::StandIn(value.clone()),
         },
-        StageErrorKind::Budget(over) => // What one event may spend comes back never, and a missing price does not come by waiting.
+        StageErrorKind::Budget(over) => {
+            // What one event may spend comes back never, and a missing price does not come by waiting.
             let passes = !matches!(over.limit, "per_event" | "unpriced");
             match around.wait_for_budget && passes {
-            true => Next::AwaitBudget(over.clone()),
-            false => Next::GiveUp(Fault {
-                class: "budget",
-                code: "over-budget".to_owned(),
-                message: over.message.clone(),
-            }),
-        },
+                true => Next::AwaitBudget(over.clone()),
+                false => Next::GiveUp(Fault {
+                    class: "budget",
+                    code: "over-budget".to_owned(),
+                    message: over.message.clone(),
+                }),
+            }
+        }
     }
 }
 
