@@ -1,7 +1,7 @@
 //! `schemas`: what the registry has, and putting something in.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args as Group, Parser, Subcommand};
@@ -13,7 +13,7 @@ use crate::codec::avro::shipped;
 use crate::codec::registry::embedded::Embedded;
 use crate::codec::registry::http::Http;
 use crate::codec::registry::{Registry, Verdict, Which, value_subject};
-use crate::settings::{self, Process, RegistrySettings, Settings};
+use crate::settings::{RegistrySettings, Settings};
 
 /// Bytes of a schema file.
 const MAX_SCHEMA: u64 = 1 << 20;
@@ -94,7 +94,7 @@ pub async fn tell(args: &Args, out: &mut (dyn Write + Send)) -> Outcome {
             return say(out, text.trim_end());
         }
     }
-    let settings = read(args.settings.as_deref())?;
+    let settings = super::open(args.settings.as_deref())?;
     let registry = registry(&settings)?;
     match &args.action {
         Action::List => list(&*registry, args.format, out).await,
@@ -247,17 +247,6 @@ fn full_name(text: &str) -> Option<String> {
         Some(namespace) if !name.contains('.') => Some(format!("{namespace}.{name}")),
         _ => Some(name.to_owned()),
     }
-}
-
-fn read(path: Option<&Path>) -> Result<Settings, Failure> {
-    let default = Path::new(settings::DEFAULT_FILE);
-    let path = path.or_else(|| default.is_file().then_some(default));
-    let environment = Process::beside(path.unwrap_or(default));
-    settings::load(path, &environment).map_err(|found| {
-        // What can't be printed can't be said otherwise either.
-        let _ = write!(std::io::stderr(), "{found}");
-        Failure::Checked
-    })
 }
 
 fn registry(settings: &Settings) -> Result<Arc<dyn Registry>, CodecError> {
