@@ -393,3 +393,41 @@ async fn what_a_killed_sender_was_told_is_there() {
         assert_eq!(found, (0..found.len()).map(|n| n.to_string()).collect::<Vec<_>>());
     }
 }
+
+#[tokio::test]
+async fn the_write_ahead_log_does_not_grow_for_ever() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.db");
+    let settings = Settings { path: path.clone(), synchronous: Synchronous::Normal };
+    let log = Local::open(settings, Arc::new(SystemClock)).await.unwrap();
+    log.create(&[topic("in", &[])]).await.unwrap();
+    let large = Bytes::from(vec![7; 1_000_000]);
+    let mut largest = 0;
+    let wal = folder.path().join("log.db-wal");
+    for _ in 0..180 {
+        let record = Output { value: Some(large.clone()), ..output("in", "", None) };
+        log.send(vec![record]).await.unwrap();
+        largest = largest.max(std::fs::metadata(&wal).unwrap().len());
+    }
+    assert!(largest < 80 << 20, "{largest} bytes");
+}
+
+#[tokio::test]
+async fn somebody_who_reads_an_old_state_does_not_stop_the_writers() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.db");
+    let settings = Settings { path: path.clone(), synchronous: Synchronous::Normal };
+    let log = Local::open(settings, Arc::new(SystemClock)).await.unwrap();
+    log.create(&[topic("in", &[])]).await.unwrap();
+    let other = sqlite::connect(&path, &sqlite::Options::default()).unwrap();
+    other.execute_batch("BEGIN; SELECT * FROM log_topic").unwrap();
+    let large = Bytes::from(vec![7; 1_000_000]);
+    tokio::time::timeout(WAIT, async {
+        for _ in 0..100 {
+            let record = Output { value: Some(large.clone()), ..output("in", "", None) };
+            log.send(vec![record]).await.unwrap();
+        }
+    })
+    .await
+    .unwrap();
+}
