@@ -9,5 +9,6 @@ pub mod instance;
 pub mod known;
 pub mod lines;
 pub mod models;
+pub mod samples;
 pub mod spent;
 pub mod topics;

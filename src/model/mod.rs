@@ -141,8 +141,7 @@ pub struct OverBudget {
     pub limit: &'static str,
     /// One sentence with the figures.
     pub message: String,
-    /// When trying again may help, milliseconds since the epoch: the start of the next UTC day, or soon, when the limit
-    /// is passed only with what is set aside for calls under way. None: waiting does not help.
+    /// When waiting may help: the start of the next UTC day, milliseconds since the epoch.
     pub until: Option<i64>,
 }
 

@@ -51,13 +51,16 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
+/// What answers, by the name that pipelines use.
+pub type Models = HashMap<Arc<str>, Arc<dyn Model>>;
+
 /// Every model of the settings by its name, or all that is wrong. Opens no connection. `seed` is that of the simulated
 /// models' draws.
 pub fn build(
     config: &ModelsConfig,
     clock: &Arc<dyn Clock>,
     seed: u64,
-) -> Result<HashMap<Arc<str>, Arc<dyn Model>>, Vec<ConfigError>> {
+) -> Result<Models, Vec<ConfigError>> {
     let mut errors = Vec::new();
     let mut providers = BTreeMap::new();
     for (name, provider) in &config.providers {
@@ -79,7 +82,7 @@ pub fn build(
         clock,
         seed,
     };
-    let mut models: HashMap<Arc<str>, Arc<dyn Model>> = HashMap::new();
+    let mut models = Models::new();
     for (name, entry) in &config.models {
         match workshop.route(name, entry) {
             Ok(route) => {
@@ -158,8 +161,9 @@ impl Provider {
                         "there is no dialect `{dialect}`; the dialects are `{names}`, `{SIMULATED}`"
                     )
                 })?;
-                let needs_key =
-                    known.is_some_and(|known| known.wants_key) && config.base_url.is_none();
+                // Another address under a known name may well be one that wants no key.
+                let at_home = own_address == Some(base_url);
+                let needs_key = at_home && known.is_some_and(|known| known.wants_key);
                 if needs_key && config.api_key.as_ref().is_none_or(|key| key.expose().is_empty()) {
                     return Err(
                         "it needs `api_key`, such as `\"${env:OPENAI_API_KEY}\"`".to_owned()

@@ -117,11 +117,11 @@ fn sections(desk: &mut Desk<'_>, tree: &Tree) -> Settings {
     if let Some((_, tree)) = section("models") {
         settings.models = models::models(desk, tree, &mut settings.providers);
     }
-    if let Some((key, tree)) = section("memory") {
-        if let Some((memory, embedders)) = memory::read(desk, key, tree) {
-            settings.memory = memory;
-            embedders.iter().for_each(|embedder| check_embedder(desk, &settings, embedder));
-        }
+    if let Some((key, tree)) = section("memory")
+        && let Some((memory, embedders)) = memory::read(desk, key, tree)
+    {
+        settings.memory = memory;
+        embedders.iter().for_each(|embedder| check_embedder(desk, &settings, embedder));
     }
     if let Some((_, tree)) = section("prices") {
         let (prices, names) = prices::read(desk, tree);

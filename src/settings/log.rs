@@ -100,7 +100,7 @@ impl Default for Names {
 #[serde(rename_all = "lowercase")]
 enum LogSpec {
     Local(LocalSpec),
-    Kafka(KafkaSpec),
+    Kafka(Box<KafkaSpec>),
 }
 
 #[derive(Deserialize)]
@@ -169,7 +169,7 @@ pub(super) fn read(
             }
             Some(LogSettings::Local(local))
         }
-        LogSpec::Kafka(spec) => Some(LogSettings::Kafka(Box::new(kafka(desk, spec)))),
+        LogSpec::Kafka(spec) => Some(LogSettings::Kafka(Box::new(kafka(desk, *spec)))),
     }
 }
 

@@ -89,11 +89,11 @@ pub(super) fn read(
     let spec: MemorySpec = desk.under(key, tree)?;
     let mut memory = MemorySettings::default();
     let mut embedders = Vec::new();
-    if let Some(qdrant) = spec.qdrant {
-        if let Some(url) = desk.url(&qdrant.url) {
-            let api_key = qdrant.api_key.map(|key| Secret::new(key.value));
-            memory.store = Store::Qdrant { url, api_key };
-        }
+    if let Some(qdrant) = spec.qdrant
+        && let Some(url) = desk.url(&qdrant.url)
+    {
+        let api_key = qdrant.api_key.map(|key| Secret::new(key.value));
+        memory.store = Store::Qdrant { url, api_key };
     }
     let entries = spec.collections.as_ref().map(|tree| desk.named("collections", tree));
     for (name, tree) in entries.unwrap_or_default() {

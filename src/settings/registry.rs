@@ -20,7 +20,7 @@ pub enum RegistrySettings {
 #[serde(rename_all = "lowercase")]
 enum RegistrySpec {
     Embedded,
-    Http(HttpSpec),
+    Http(Box<HttpSpec>),
 }
 
 #[derive(Deserialize)]

@@ -20,11 +20,43 @@ use vivremotion::stream::{
 use crate::services::Need;
 use crate::story::{Story, World};
 
+/// The suite that every member of the room passes.
+#[macro_use]
+#[path = "../it/conformance/log.rs"]
+mod conformance;
+
+macro_rules! stories_of {
+    ($($name:ident),* $(,)?) => {
+        vec![$(Story {
+            name: concat!("on_kafka_", stringify!($name)),
+            needs: &[Need::Kafka],
+            run: |world| conforms(world, stringify!($name)).boxed_local(),
+        }),*]
+    };
+}
+
 /// Nothing here takes longer, a session's end included.
 const WAIT: Duration = Duration::from_secs(60);
 
 /// This file's stories.
 pub fn stories() -> Vec<Story> {
+    let mut stories = own_stories();
+    stories.extend(behaviours!(stories_of));
+    stories
+}
+
+async fn conforms(world: &World, name: &str) {
+    let brokers = world.kafka().brokers();
+    let open = move || {
+        let log: Arc<dyn Log> = Arc::new(log_at(&brokers));
+        async { log }.boxed()
+    };
+    let bench = conformance::Bench { open: Arc::new(open), prefix: world.name("suite") };
+    let (_, behaviour) = conformance::suite().into_iter().find(|(own, _)| *own == name).unwrap();
+    behaviour(bench).await;
+}
+
+fn own_stories() -> Vec<Story> {
     vec![
         Story {
             name: "a_first_start_reads_from_the_beginning_and_commits_whole",
@@ -95,6 +127,11 @@ pub fn stories() -> Vec<Story> {
             name: "commits_in_doubt_while_the_broker_is_killed_are_decided_right",
             needs: &[Need::OwnKafka],
             run: |world| killed_broker(world).boxed_local(),
+        },
+        Story {
+            name: "a_session_that_ends_loses_its_partitions_and_gets_them_back",
+            needs: &[Need::OwnKafka],
+            run: |world| ended_session(world).boxed_local(),
         },
         Story {
             name: "a_frozen_broker_is_waited_for",
@@ -708,4 +745,73 @@ async fn frozen_broker(world: &World) {
     let expected: Vec<String> = (0..40).map(|n| n.to_string()).collect();
     assert_eq!(found, expected, "each once");
     reader.close(WAIT).await.unwrap();
+}
+
+async fn ended_session(world: &World) {
+    let kafka = world.own_kafka();
+    let log = log_at(&kafka.brokers());
+    let (input, sink) = (topic(&log, "in", 2).await, topic(&log, "out", 1).await);
+    let (mut a, mut writer): Sides =
+        log.join(membership("group", "a", &input, From::Earliest)).await.unwrap();
+    let mut owned = all_assigned(&mut a, 2).await;
+    let freeze = || {
+        kafka.signal("STOP");
+        std::thread::sleep(Duration::from_secs(9));
+        kafka.signal("CONT");
+    };
+
+    // In peace: both are lost, and a batch of them is not written, whatever the fence says.
+    freeze();
+    let mut epochs = owned.iter().map(|one| one.epoch.0).max().unwrap();
+    owned = lost_and_back(&mut a, &mut writer, &sink, owned).await;
+    assert!(owned.iter().all(|one| one.epoch.0 > epochs));
+
+    // In the middle of a drain, where the client itself would keep the other partition and not tell.
+    let (mut b, _b_writer): Sides =
+        log.join(membership("group", "b", &input, From::Earliest)).await.unwrap();
+    let Delivery::Revoked(_) = next(&mut a).await else { panic!("a revocation") };
+    freeze();
+    epochs = owned.iter().map(|one| one.epoch.0).max().unwrap();
+    let mut lost = BTreeSet::new();
+    while lost.len() < 2 {
+        if let Ok(Delivery::Lost(at, epoch)) = timeout(WAIT, a.next()).await.unwrap() {
+            assert!(owned.iter().any(|one| one.at == at && one.epoch == epoch));
+            lost.insert(at);
+        }
+    }
+    // Each goes on with one of the two.
+    let (back, _) = tokio::join!(until_assigned(&mut a), until_assigned(&mut b));
+    assert!(back.epoch.0 > epochs);
+}
+
+async fn until_assigned(reader: &mut Box<dyn LogReader>) -> Assignment {
+    loop {
+        if let Ok(Delivery::Assigned(assignment)) = timeout(WAIT, reader.next()).await.unwrap() {
+            return assignment;
+        }
+    }
+}
+
+async fn lost_and_back(
+    reader: &mut Box<dyn LogReader>,
+    writer: &mut Box<dyn LogWriter>,
+    sink: &Arc<str>,
+    owned: Vec<Assignment>,
+) -> Vec<Assignment> {
+    let (mut lost, mut back) = (0, Vec::new());
+    while back.len() < owned.len() {
+        match timeout(WAIT, reader.next()).await.expect("a delivery in time") {
+            Ok(Delivery::Lost(..)) => lost += 1,
+            Ok(Delivery::Assigned(assignment)) => back.push(assignment),
+            Ok(other) => panic!("a loss was expected, not {other:?}"),
+            // It says that no broker is there.
+            Err(error) => assert_eq!(error.kind, StreamErrorKind::Unavailable, "{}", error.message),
+        }
+    }
+    assert_eq!(lost, owned.len());
+    let late = batch(numbered(sink, None, 0..1), &owned[0], progress(0, 1));
+    let fence = writer.fence();
+    let refused = writer.commit(fence, &late).await.unwrap_err();
+    assert_eq!(refused.kind, CommitErrorKind::Stale, "{}", refused.message);
+    back
 }

@@ -7,15 +7,24 @@
     clippy::print_stderr,
     reason = "a test that can't go on ends with the reason"
 )]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "other processes have clocks and environments of their own"
+)]
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
+mod client;
 mod kafka;
+mod load;
 mod parts;
+mod product;
+mod python;
 mod qdrant;
+mod registry;
 mod services;
 mod story;
 
@@ -24,7 +33,17 @@ use story::{Story, World};
 
 /// Every story, in reading order.
 fn stories() -> Vec<Story> {
-    [parts::stories(), kafka::stories(), qdrant::stories()].into_iter().flatten().collect()
+    [
+        parts::stories(),
+        kafka::stories(),
+        registry::stories(),
+        qdrant::stories(),
+        load::stories(),
+        python::stories(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn main() -> ExitCode {

@@ -1,1 +1,163 @@
 //! Commands and YAML in Markdown files are true.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::Value;
+use vivremotion::base::diagnostic::Diagnostics;
+use vivremotion::base::yaml::{self, Tree};
+use vivremotion::pipeline::{Known, load};
+
+/// A fenced block.
+#[derive(Debug)]
+struct Fence {
+    file: String,
+    /// Line of its first line, from 1.
+    line: usize,
+    /// The word after the opening marks.
+    language: String,
+    body: String,
+}
+
+fn fences_of(file: &str, text: &str) -> Vec<Fence> {
+    let mut found = Vec::new();
+    let mut open: Option<Fence> = None;
+    for (index, line) in text.lines().enumerate() {
+        let mark = line.trim_start().strip_prefix("```");
+        match (&mut open, mark) {
+            (None, Some(language)) => {
+                let (file, language) = (file.to_owned(), language.trim().to_owned());
+                open = Some(Fence { file, line: index + 2, language, body: String::new() });
+            }
+            (Some(_), Some(_)) => found.extend(open.take()),
+            (Some(fence), None) => {
+                fence.body.push_str(line);
+                fence.body.push('\n');
+            }
+            (None, None) => {}
+        }
+    }
+    assert!(open.is_none(), "{file}: a block is not closed: {open:?}");
+    found
+}
+
+/// Every fenced block of the Markdown files that people read.
+fn fences() -> Vec<Fence> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    ["README.md", "src/README.md", "tests/README.md"]
+        .into_iter()
+        .flat_map(|file| fences_of(file, &fs::read_to_string(root.join(file)).unwrap()))
+        .collect()
+}
+
+/// What is wrong with a YAML block: a pipeline is checked, anything else must be YAML.
+fn problems(fence: &Fence, folder: &Path) -> Diagnostics {
+    let name = format!("{}:{}", fence.file, fence.line);
+    let (tree, found) = yaml::load(&Arc::from(name.as_str()), &fence.body);
+    let value = tree.as_ref().map(Tree::to_json).unwrap_or_default();
+    if value.get("pipeline").is_none() {
+        return found;
+    }
+    let path = folder.join(format!("{}-{}.yaml", fence.file.replace('/', "-"), fence.line));
+    fs::write(&path, &fence.body).unwrap();
+    match load(&[path], &Known::default()) {
+        Ok(loaded) => loaded.warnings,
+        Err(found) => found,
+    }
+}
+
+#[test]
+fn every_yaml_block_is_what_it_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let blocks: Vec<Fence> = fences().into_iter().filter(|f| f.language == "yaml").collect();
+    assert!(blocks.len() >= 4, "the README shows a pipeline and settings");
+    for fence in &blocks {
+        let found = problems(fence, folder.path());
+        assert!(!found.has_errors(), "{}:{}: {found:?}", fence.file, fence.line);
+    }
+}
+
+#[test]
+fn a_wrong_yaml_block_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let wrong = |body: &str| {
+        let text = format!("```yaml\n{body}\n```\n");
+        fences_of("x.md", &text).iter().any(|fence| problems(fence, folder.path()).has_errors())
+    };
+    assert!(wrong("a: [1"));
+    assert!(wrong("vivremotion: 1\npipeline: x\nsource: { topic: t, form: latest }"));
+    assert!(!wrong("a: [1]"));
+}
+
+/// Who runs a command that the README shows.
+enum Runner {
+    /// A test, by the file it stands in.
+    Test(&'static str),
+    /// Nobody, for this reason.
+    Nobody(&'static str),
+}
+
+use Runner::{Nobody, Test};
+
+/// Every command of the README.
+const COMMANDS: [(&str, Runner); 6] = [
+    ("cargo run --release -- dev", Test("tests/it/tour.rs")),
+    (
+        "cargo run --release -- send tickets --wait '{\"input\": {\"text\": \"I was charged twice this month.\"}}'",
+        Test("tests/it/tour.rs"),
+    ),
+    ("cargo run --release -- tail answers", Test("tests/it/tour.rs")),
+    ("cargo test", Test(".ci/run")),
+    ("docker compose up --wait", Nobody("it needs a container engine; the file is checked below")),
+    (
+        "vivremotion run --settings vivremotion.yaml pipelines/support-triage.yaml",
+        Test("tests/e2e/shipped.rs"),
+    ),
+];
+
+#[test]
+fn every_command_of_the_readme_is_run_or_says_why_not() {
+    let fences = fences();
+    let shell = fences.iter().filter(|f| f.language == "sh" && f.file == "README.md");
+    let shown: Vec<&str> = shell.flat_map(|f| f.body.lines()).filter(|l| !l.is_empty()).collect();
+    for command in &shown {
+        let listed = COMMANDS.iter().any(|(known, _)| known == command);
+        assert!(listed, "the README shows `{command}`, and nothing says who runs it");
+    }
+    for (command, runner) in &COMMANDS {
+        assert!(shown.contains(command), "the README no longer shows `{command}`");
+        match runner {
+            Test(file) => {
+                assert!(Path::new(file).exists(), "{file}, which runs `{command}`, is gone")
+            }
+            Nobody(reason) => assert!(!reason.is_empty()),
+        }
+    }
+}
+
+#[test]
+fn the_composed_broker_has_the_settings_that_are_tested() {
+    let text = fs::read_to_string("docker-compose.yml").unwrap();
+    let (tree, found) = yaml::load(&Arc::from("docker-compose.yml"), &text);
+    assert!(!found.has_errors(), "{found:?}");
+    let compose = tree.unwrap().to_json();
+    for (name, service) in compose["services"].as_object().unwrap() {
+        let image = service["image"].as_str().unwrap();
+        let pinned = image.split_once(':').is_some_and(|(_, tag)| tag != "latest");
+        assert!(pinned, "`{name}` has no pinned image");
+        assert!(service["healthcheck"]["test"].is_array(), "`{name}` has no health check");
+    }
+    let composed = &compose["services"]["kafka"]["environment"];
+    let tested = fs::read_to_string("tests/services/kafka/server.properties").unwrap();
+    // Where it listens and where its data lies differ by nature.
+    let place = ["listener", "voters", "log.dirs"];
+    for line in tested.lines().filter(|line| !line.starts_with('#')) {
+        let Some((key, value)) = line.split_once('=') else { continue };
+        if place.iter().any(|word| key.contains(word)) {
+            continue;
+        }
+        let variable = format!("KAFKA_{}", key.to_uppercase().replace('.', "_"));
+        assert_eq!(composed[&variable], Value::from(value), "{variable} is {key} in the tests");
+    }
+}

@@ -1,9 +1,17 @@
 //! The integration tests that need no service. Modules in reading order.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that can't go on ends with the reason"
+)]
+#![expect(clippy::disallowed_methods, reason = "what a run is told stands in its environment")]
 
 mod conformance;
 mod diagnostics;
 mod fences;
 mod flow;
+mod memory;
 mod pipelines;
+mod schemas;
 mod support;
 mod tidy;

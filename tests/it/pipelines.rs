@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde_json::Value;
 use vivremotion::codec::avro::shipped;
 use vivremotion::pipeline::samples::{Sample, Samples, read_events};
 use vivremotion::pipeline::{Known, KnownTopic, describe, load};
+use vivremotion::settings::{self, Environment};
+
+mod tour;
 
 const SHIPPED: &str = "pipelines";
 
@@ -50,6 +52,7 @@ fn shipped_pipelines_check_clean_whether_or_not_the_schemas_are_known() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "the switch that takes a new golden text")]
 fn a_plan_changes_only_with_its_golden_file() {
     for plan in &shipped_pipelines(&Known::default()).plans {
         let text = describe::text(plan, "USD");
@@ -110,18 +113,22 @@ fn the_sample_readings_are_quiet_but_for_a_few() {
     assert!((2..=10).contains(&loud) && readings.len() > 20 * loud, "{loud} of {}", readings.len());
 }
 
-#[test]
-fn the_sample_memory_holds_a_knowledge_base_and_manuals() {
-    let memory = samples().memory;
-    let read = |path: &PathBuf| std::fs::read_to_string(path).unwrap();
-    let base: String = memory["support-kb"].iter().map(read).collect();
-    assert!(base.lines().filter(|line| line.starts_with("## ")).count() >= 20);
-    let manuals: String = memory["press-manuals"].iter().map(read).collect();
-    let mut ids = BTreeSet::new();
-    for line in manuals.lines() {
-        let passage: Value = serde_json::from_str(line).unwrap();
-        assert!(passage["text"].is_string() && passage["payload"]["machine"].is_string(), "{line}");
-        assert!(ids.insert(passage["id"].as_str().unwrap().to_owned()), "{line}");
+struct WithKey;
+
+impl Environment for WithKey {
+    fn variable(&self, name: &str) -> Option<String> {
+        (name == "OPENAI_API_KEY").then(|| "sk-of-nobody".to_owned())
     }
-    assert!(ids.len() >= 10);
+    fn file(&self, path: &str) -> Result<String, String> {
+        Err(format!("no file {path}"))
+    }
+}
+
+#[test]
+fn the_example_settings_put_real_models_in_the_place_of_every_simulated_one() {
+    let path = Path::new(SHIPPED).join("vivremotion.example.yaml");
+    let settings = settings::load(Some(&path), &WithKey).unwrap_or_else(|found| panic!("{found}"));
+    assert!(settings.warnings.is_empty(), "{}", settings.warnings);
+    let loaded = shipped_pipelines(&vivremotion::app::known::known(&settings));
+    assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
 }

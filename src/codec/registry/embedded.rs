@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::{CodecError, Registry, Schema, Verdict, Version, Which};
-use crate::base::sqlite;
+use crate::base::sqlite::{self, SqliteErrorKind};
 use crate::codec::avro::Layout;
 
 const TABLES: &str = "
@@ -33,8 +33,14 @@ pub struct Embedded {
 impl Embedded {
     /// Opens the file, and makes it when it is not there.
     pub fn open(path: &Path) -> Result<Self, CodecError> {
-        let refused = |error: sqlite::SqliteError| CodecError::unavailable(error.message);
-        let connection = sqlite::connect(path, &sqlite::Options::default()).map_err(refused)?;
+        let connection = sqlite::connect(path, &sqlite::Options::default()).map_err(|error| {
+            match error.kind {
+                SqliteErrorKind::Busy | SqliteErrorKind::Full => {
+                    CodecError::unavailable(error.message)
+                }
+                _ => CodecError::permanent("registry-setting", error.message),
+            }
+        })?;
         Self::over(connection)
     }
 
@@ -142,10 +148,10 @@ fn register(connection: &mut Connection, subject: &str, schema: &str) -> Result<
         return Ok(there.id);
     }
     let newest = find(&transaction, subject, None, None).map_err(broken)?;
-    if let Some(newest) = &newest {
-        if let Verdict::Incompatible(why) = compatible(&newest.schema.text, &text)? {
-            return Err(incompatible(subject, &why));
-        }
+    if let Some(newest) = &newest
+        && let Verdict::Incompatible(why) = compatible(&newest.schema.text, &text)?
+    {
+        return Err(incompatible(subject, &why));
     }
     let number = newest.map_or(0, |newest| newest.number) + 1;
     let id = (|| {

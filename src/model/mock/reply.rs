@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use bytes::Bytes;
-use futures::stream;
+use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 
 use super::ledger::{Ending, Line};
@@ -61,10 +61,17 @@ pub(super) fn broken(fault: Fault, whole: Vec<u8>, line: Line) -> Response {
 fn cut(whole: Vec<u8>) -> Response {
     let length = whole.len();
     let half = Bytes::from(whole).slice(..length / 2);
-    let broken = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
-    let mut response = Response::new(Body::from_stream(stream::iter([Ok(half), Err(broken)])));
+    let mut response = Response::new(Body::from_stream(
+        stream::once(async { Ok(half) }).chain(stream::once(broken_off())),
+    ));
     response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     response
+}
+
+/// The end of a broken body. Once it lets go, so that what came before it is sent: an error at once would take it along.
+async fn broken_off() -> Result<Bytes, std::io::Error> {
+    tokio::task::yield_now().await;
+    Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset))
 }
 
 /// 50 MB of a text that never ends its JSON.
@@ -85,24 +92,20 @@ pub(super) fn streamed(events: Vec<Value>, line: Line, whole: bool) -> Response 
     let count = if whole { events.len() } else { events.len() / 2 };
     let mut line = Some(line);
     let mut rest = events.into_iter().take(count);
-    let chunks = std::iter::from_fn(move || match rest.next() {
-        Some(event) => {
-            if whole
-                && rest.len() == 0
-                && let Some(line) = line.take()
-            {
-                line.end(Ending { status: Some(200), delivered: true });
-            }
-            Some(Ok(Bytes::from(format!("data: {event}\n\n"))))
+    let chunks = stream::iter(std::iter::from_fn(move || {
+        let event = rest.next()?;
+        if rest.len() == 0
+            && let Some(line) = line.take()
+        {
+            line.end(Ending { status: Some(200), delivered: whole });
         }
-        None if whole => None,
-        None => {
-            let line = line.take()?;
-            line.end(Ending { status: Some(200), delivered: false });
-            Some(Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset)))
-        }
-    });
-    let mut response = Response::new(Body::from_stream(stream::iter(chunks)));
+        Some(Ok(Bytes::from(format!("data: {event}\n\n"))))
+    }));
+    let body = match whole {
+        true => Body::from_stream(chunks),
+        false => Body::from_stream(chunks.chain(stream::once(broken_off()))),
+    };
+    let mut response = Response::new(body);
     response
         .headers_mut()
         .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));

@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use rdkafka::consumer::{CommitMode, Consumer};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::time::Instant;
 
@@ -21,6 +21,12 @@ use crate::stream::{
 const AGAIN: Duration = Duration::from_millis(50);
 /// A partition that can't be opened is told of this often.
 const TELL: Duration = Duration::from_secs(10);
+
+/// Whether the group no longer knows us by what we say.
+fn is_out(code: RDKafkaErrorCode) -> bool {
+    // A rebalance under way is none of these: the group waits for us.
+    code != RDKafkaErrorCode::RebalanceInProgress && fault::subject_of(code) == Subject::Membership
+}
 
 /// A partition that is ready to be read.
 struct Opened {
@@ -50,7 +56,7 @@ impl Poll {
         }
         // Even an empty answer is an answer.
         if let Err(error) = self.consumer.incremental_assign(&list) {
-            return self.report(&error);
+            return self.refused(&error);
         }
         if !opened.is_empty()
             && let Err(error) = self.consumer.resume(&list)
@@ -67,7 +73,7 @@ impl Poll {
         }
     }
 
-    /// Reads and resolves until it works. None when the reader closes before.
+    /// Reads and resolves until it works. None when it is no longer wanted: the reader closes, or the group has moved on.
     fn open(&mut self, partitions: &[TopicPartition]) -> Option<Vec<Opened>> {
         if partitions.is_empty() {
             return Some(Vec::new());
@@ -79,9 +85,9 @@ impl Poll {
                 Err(error) => error,
             };
             let code = error.rdkafka_error_code();
-            if code.is_some_and(|code| fault::subject_of(code) == Subject::Membership) {
-                // We are out already: take nothing, the client learns it with its next heartbeat.
-                return Some(Vec::new());
+            if code.is_some_and(is_out) {
+                self.join_anew();
+                return None;
             }
             if told.elapsed() >= TELL {
                 told = Instant::now();

@@ -10,6 +10,9 @@ use rdkafka::config::RDKafkaLogLevel;
 
 use crate::stream::{StreamError, StreamErrorKind};
 
+#[cfg(test)]
+mod tests;
+
 /// Longest time that a transaction may stay open, in milliseconds. A dead instance blocks readers of committed data no
 /// longer than this plus the coordinator's sweep.
 pub(super) const TRANSACTION_TIMEOUT_MS: u64 = 15_000;
@@ -149,6 +152,9 @@ impl KafkaConfig {
         if config.get("partitioner").is_none() {
             config.set("partitioner", "murmur2_random");
         }
+        if config.get("queue.buffering.max.kbytes").is_none() {
+            config.set("queue.buffering.max.kbytes", "65536");
+        }
         if config.get("compression.type").or(config.get("compression.codec")).is_none() {
             config.set("compression.type", "lz4");
         }
@@ -159,7 +165,6 @@ impl KafkaConfig {
             .set("message.timeout.ms", RECORD_TIMEOUT_MS.to_string())
             // It counts uncompressed bytes; our own caps and the topic's limit bound what is sent.
             .set("message.max.bytes", "1000000000")
-            .set("queue.buffering.max.kbytes", "65536")
             // Back-to-back transactions meet the end of the one before: the default would sleep 100 ms.
             .set("retry.backoff.ms", "2")
             .set("retry.backoff.max.ms", "20");

@@ -8,6 +8,9 @@ use rdkafka::types::RDKafkaConfRes;
 use super::transaction::{Class, Fault, Subject};
 use crate::stream::{StreamError, StreamErrorKind};
 
+#[cfg(test)]
+mod tests;
+
 /// A failure of the log, with what was being done.
 pub(super) fn stream_error(doing: &str, error: &KafkaError) -> StreamError {
     if let KafkaError::ClientConfig(result, _, name, _) = error {
@@ -97,12 +100,8 @@ pub(super) fn subject_of(code: RDKafkaErrorCode) -> Subject {
         | Code::FencedInstanceId
         | Code::FencedMemberEpoch
         | Code::StaleMemberEpoch
-        | Code::AssignmentLost
-        | Code::NoOffset => Subject::Membership,
-        Code::Fenced
-        | Code::ProducerFenced
-        | Code::InvalidProducerEpoch
-        | Code::TransactionCoordinatorFenced => Subject::Producer,
+        | Code::AssignmentLost => Subject::Membership,
+        Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch => Subject::Producer,
         Code::TopicAuthorizationFailed
         | Code::GroupAuthorizationFailed
         | Code::ClusterAuthorizationFailed

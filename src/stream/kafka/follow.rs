@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -35,6 +35,8 @@ pub(super) struct KafkaFollower {
     /// Where each partition ended when it was opened; removed when that was reached.
     behind: HashMap<i32, i64>,
     stop: Arc<AtomicBool>,
+    /// Never joined, which would block the runtime: it ends within one poll after `stop`.
+    _thread: JoinHandle<()>,
 }
 
 /// What the thread passes on.
@@ -57,7 +59,7 @@ impl KafkaFollower {
         let stop = Arc::new(AtomicBool::new(false));
         let (sender, incoming) = channel(QUEUE);
         let stopped = stop.clone();
-        let behind = blocking(move || {
+        let (behind, thread) = blocking(move || {
             let places = lookup.places(&name)?;
             if places.is_empty() {
                 return Err(StreamError {
@@ -78,17 +80,17 @@ impl KafkaFollower {
                 .and_then(|consumer| consumer.assign(&list).map(|()| consumer))
                 .map_err(|error| fault::stream_error(&doing, &error))?;
             let body = move || run(&consumer, &name, &sender, &stopped);
-            // It ends when its follower is dropped, within one poll.
-            thread::Builder::new().name("kafka-follow".to_owned()).spawn(body).map_err(
-                |error| StreamError {
+            let thread = thread::Builder::new()
+                .name("kafka-follow".to_owned())
+                .spawn(body)
+                .map_err(|error| StreamError {
                     kind: StreamErrorKind::Fatal,
                     message: format!("no thread for following: {error}"),
-                },
-            )?;
-            Ok(behind)
+                })?;
+            Ok((behind, thread))
         })
         .await?;
-        Ok(KafkaFollower { incoming, behind, stop })
+        Ok(KafkaFollower { incoming, behind, stop, _thread: thread })
     }
 }
 

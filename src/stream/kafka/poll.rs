@@ -31,6 +31,8 @@ const REST: Duration = Duration::from_millis(100);
 /// Records and bytes that are delivered together.
 const TOGETHER: usize = 512;
 const TOGETHER_BYTES: usize = 1 << 20;
+/// Errors are dropped when this much waits to be told.
+const UNSENT: usize = 64;
 /// A queue that stays full this long: stop fetching, so that rebalances can still be seen.
 const FULL: Duration = Duration::from_secs(1);
 /// A drain that nobody ends is ended: other members wait for it.
@@ -302,7 +304,7 @@ impl Poll {
             partitions.iter().filter(|at| self.placed.remove(at)).cloned().collect();
         // Even an empty answer is an answer.
         if let Err(error) = self.consumer.incremental_unassign(&offsets::list(&placed)) {
-            self.report(&error);
+            self.refused(&error);
         }
     }
 
@@ -316,7 +318,7 @@ impl Poll {
         tracing::warn!(
             target: "vivremotion::kafka",
             group = &*self.membership.group,
-            "session expired during a rebalance, joining anew"
+            "the group may have moved on during a rebalance, joining anew"
         );
         let all: Vec<_> = self.assigned.keys().cloned().collect();
         for at in &all {
@@ -341,6 +343,17 @@ impl Poll {
         self.outlet
     }
 
+    /// The client does not take an answer: it would wait for it without end.
+    pub(super) fn refused(&mut self, error: &KafkaError) {
+        self.deliver(Err(StreamError {
+            kind: StreamErrorKind::Fatal,
+            message: format!(
+                "the client does not take the assignment of group `{}`: {error}",
+                self.membership.group
+            ),
+        }));
+    }
+
     pub(super) fn report(&mut self, error: &KafkaError) {
         let message = match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::FencedInstanceId) => {
@@ -357,7 +370,7 @@ impl Poll {
         // The client mends what is merely unreachable; only the state that nobody is reachable is worth telling.
         let passing = kind == StreamErrorKind::Unavailable
             && error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown);
-        if passing {
+        if passing || self.outlet.unsent.len() >= UNSENT {
             tracing::debug!(target: "vivremotion::kafka", "{message}");
         } else {
             self.deliver(Err(StreamError { kind, message }));

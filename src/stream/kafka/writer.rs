@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -45,6 +45,8 @@ enum Job {
 pub struct KafkaWriter {
     jobs: SyncSender<Job>,
     shared: Arc<Shared>,
+    /// Never joined, which would block the runtime: it ends when `jobs` is dropped.
+    _thread: JoinHandle<()>,
 }
 
 impl KafkaWriter {
@@ -71,15 +73,15 @@ impl KafkaWriter {
         };
         let common = shared.clone();
         let body = move || serve(&queue, worker.as_mut(), &common, &lookup);
-        // The thread ends when the writer is dropped; a batch under way is carried through first.
-        thread::Builder::new().name("kafka-commit".to_owned()).spawn(body).map_err(|error| {
-            StreamError {
+        // A batch under way is carried through when the writer is dropped.
+        let thread = thread::Builder::new().name("kafka-commit".to_owned()).spawn(body).map_err(
+            |error| StreamError {
                 kind: StreamErrorKind::Fatal,
                 message: format!("no thread for writing: {error}"),
-            }
-        })?;
+            },
+        )?;
         let (reply, opened) = oneshot::channel();
-        let writer = KafkaWriter { jobs, shared };
+        let writer = KafkaWriter { jobs, shared, _thread: thread };
         let sent = writer.jobs.try_send(Job::Open(reply));
         match sent.ok() {
             Some(()) => opened.await.unwrap_or_else(|_| Err(ended())).map(|()| writer),
@@ -221,7 +223,11 @@ impl Committer {
                     Event::Rested
                 }
                 Action::Renew => self.renew(),
-                Action::Decide => self.decide(batch),
+                Action::Decide => {
+                    let event = self.decide(batch);
+                    tracing::info!(target: "vivremotion::kafka", ?event, "a commit was in doubt");
+                    event
+                }
                 action => match &self.producer {
                     Some(producer) => perform(producer, &action, &mut walk),
                     None => Event::Failed(lost_producer()),
@@ -232,6 +238,7 @@ impl Committer {
     }
 
     fn renew(&mut self) -> Event {
+        tracing::info!(target: "vivremotion::kafka", id = self.id, "made a transactional producer");
         // The old one first: two of one name in one process would fence each other.
         self.producer = None;
         match producer::produce_with(&self.config.transactional(&self.id)) {

@@ -24,10 +24,17 @@ impl Python {
         PART.obtain().map(|venv| Python { venv }).map_err(Missing::Part)
     }
 
+    /// Its interpreter.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(interpreter(&self.venv));
+        command.arg("-B");
+        command
+    }
+
     /// A command that runs a script of `tests/services/python` in it.
     pub fn script(&self, name: &str) -> Command {
-        let mut command = Command::new(interpreter(&self.venv));
-        command.arg("-B").arg(fixture("python").join(name));
+        let mut command = self.command();
+        command.arg(fixture("python").join(name));
         command
     }
 }

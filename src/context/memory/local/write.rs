@@ -66,7 +66,7 @@ pub(super) fn forget(
         }
         Forget::Outdated { of, current } => {
             matching(&transaction, &there, collection, tenant, |has| {
-                fields_equal(of, &has) && !fields_equal(current, &has)
+                fields_equal(of, has) && !fields_equal(current, has)
             })
         }
     };

@@ -68,7 +68,7 @@ impl Walk {
 
     /// To the point where the commit is sent.
     #[track_caller]
-    fn to_commit(&mut self) {
+    fn until_commit(&mut self) {
         self.start();
         self.expect(&[
             (Action::Begin, Event::Done),
@@ -84,7 +84,7 @@ impl Walk {
 fn a_batch_is_produced_acknowledged_and_committed() {
     let mut walk = Walk::opened();
     for _ in 0..2 {
-        walk.to_commit();
+        walk.until_commit();
         walk.take(Event::Committed { troubled: false });
         assert_eq!(walk.action, Action::Finish(Outcome::Done));
     }
@@ -93,7 +93,7 @@ fn a_batch_is_produced_acknowledged_and_committed() {
 #[test]
 fn a_commit_that_saw_trouble_is_done_but_its_producer_is_not_used_again() {
     let mut walk = Walk::opened();
-    walk.to_commit();
+    walk.until_commit();
     walk.take(Event::Committed { troubled: true });
     assert_eq!(walk.action, Action::Finish(Outcome::Done));
     walk.start();
@@ -103,7 +103,7 @@ fn a_commit_that_saw_trouble_is_done_but_its_producer_is_not_used_again() {
 #[test]
 fn a_slow_commit_is_done_but_its_producer_is_not_used_again() {
     let mut walk = Walk::opened();
-    walk.to_commit();
+    walk.until_commit();
     walk.now += SLOW_COMMIT;
     walk.take(Event::Committed { troubled: false });
     assert_eq!(walk.action, Action::Finish(Outcome::Done));
@@ -114,7 +114,7 @@ fn a_slow_commit_is_done_but_its_producer_is_not_used_again() {
 #[test]
 fn a_retriable_commit_is_the_same_call_again_and_then_a_doubt() {
     let mut walk = Walk::opened();
-    walk.to_commit();
+    walk.until_commit();
     let mut pauses = 0;
     while walk.action == Action::Commit {
         walk.now += Duration::from_secs(2);
@@ -145,7 +145,7 @@ fn a_doubt_is_decided_by_what_is_committed() {
         (Decision::Unknowable, Some(CommitErrorKind::Fatal)),
     ] {
         let mut walk = Walk::opened();
-        walk.to_commit();
+        walk.until_commit();
         walk.take(fault(Class::Fatal, Subject::Other));
         walk.expect(&[
             (Action::Renew, Event::Done),
@@ -160,7 +160,7 @@ fn a_doubt_is_decided_by_what_is_committed() {
 #[test]
 fn a_doubt_waits_for_a_broker_that_is_down_but_not_for_ever() {
     let mut walk = Walk::opened();
-    walk.to_commit();
+    walk.until_commit();
     walk.take(fault(Class::Fatal, Subject::Other));
     walk.expect(&[(Action::Renew, Event::Done)]);
     for _ in 0..50 {
@@ -259,7 +259,7 @@ fn a_transaction_that_the_coordinator_gave_up_for_its_age_is_no_clone() {
     assert_eq!(kind(&walk.action), Some(CommitErrorKind::Transient));
 
     let mut walk = Walk::opened();
-    walk.to_commit();
+    walk.until_commit();
     walk.now += TOO_OLD;
     walk.take(fault(Class::Fatal, Subject::Producer));
     assert_eq!(walk.action, Action::Renew, "a commit may have been done before");
@@ -269,7 +269,7 @@ fn a_transaction_that_the_coordinator_gave_up_for_its_age_is_no_clone() {
 fn new_producers_are_few_in_a_minute() {
     let mut walk = Walk::opened();
     for round in 0..RENEWALS {
-        walk.to_commit();
+        walk.until_commit();
         walk.take(Event::Committed { troubled: true });
         walk.start();
         assert_eq!(walk.action, Action::Renew, "round {round}");
@@ -281,7 +281,7 @@ fn new_producers_are_few_in_a_minute() {
             (Action::Abort, Event::Done),
         ]);
     }
-    walk.to_commit();
+    walk.until_commit();
     walk.take(Event::Committed { troubled: true });
     walk.start();
     assert_eq!(kind(&walk.action), Some(CommitErrorKind::Fatal));

@@ -1,0 +1,52 @@
+use super::{KafkaConfig, refusal};
+use crate::stream::StreamErrorKind;
+
+fn with(name: &str, value: &str) -> KafkaConfig {
+    KafkaConfig {
+        brokers: "localhost:9092".to_owned(),
+        client: vec![(name.to_owned(), value.to_owned())],
+        group_prefix: "acme".to_owned(),
+    }
+}
+
+#[test]
+fn settings_that_the_engine_owns_are_refused_by_name() {
+    for name in ["group.id", "transactional.id", "linger.ms", "plugin.library.paths", "acks"] {
+        let error = with(name, "x").check().unwrap_err();
+        assert_eq!(error.kind, StreamErrorKind::Setting);
+        assert!(error.message.contains(&format!("`{name}`")), "{}", error.message);
+        assert!(!error.message.contains("`x`"), "a value may be a secret: {}", error.message);
+    }
+    assert_eq!(refusal("sasl.username"), None);
+    assert!(with("sasl.mechanism", "PLAIN").check().is_ok());
+}
+
+#[test]
+fn every_setting_of_a_member_and_a_producer_that_we_make_is_our_own_or_a_default() {
+    let free = ["client.id", "partitioner", "compression.type", "queue.buffering.max.kbytes"];
+    let fetch = ["queued.max.messages.kbytes", "fetch.queue.backoff.ms"];
+    let config = KafkaConfig { client: Vec::new(), ..with("", "") };
+    for made in [config.member("g", "i"), config.transactional("t"), config.follower()] {
+        for name in made.config_map().keys() {
+            let known = free.contains(name) || fetch.contains(name) || refusal(name).is_some();
+            assert!(known, "`{name}` is set by the engine and could be set by the user too");
+        }
+    }
+}
+
+#[test]
+fn what_the_user_chooses_stands() {
+    let made = with("compression.codec", "zstd").producer();
+    assert_eq!(made.get("compression.codec"), Some("zstd"));
+    assert_eq!(made.get("compression.type"), None, "one name for one thing");
+    assert_eq!(with("partitioner", "random").producer().get("partitioner"), Some("random"));
+    let made = with("fetch.queue.backoff.ms", "7").member("g", "i");
+    assert_eq!(made.get("fetch.queue.backoff.ms"), Some("7"));
+}
+
+#[test]
+fn debug_shows_names_and_no_values() {
+    let shown = format!("{:?}", with("sasl.password", "hunter2"));
+    assert!(shown.contains("sasl.password"), "{shown}");
+    assert!(!shown.contains("hunter2"), "{shown}");
+}

@@ -1,0 +1,162 @@
+//! The product's own binary as a process: an engine that runs pipelines, the mock models, and commands that end.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Output};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::services::{Kept, free_port, http_get, until};
+use crate::story::World;
+
+const START: Duration = Duration::from_secs(60);
+
+impl World {
+    /// The product with a clean environment, in the story's directory.
+    pub fn product(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vivremotion"));
+        command.env_clear().env("NO_COLOR", "1").current_dir(self.dir());
+        command
+    }
+
+    /// Runs a command of the product to its end.
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        self.product().args(arguments).output().unwrap()
+    }
+
+    /// Writes a file into the story's directory.
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.dir().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// Starts `run` with a pipeline; `settings` is YAML without `server` and `state`, which are the engine's own.
+    /// Returns at once: see [`Engine::ready`].
+    pub fn engine(&self, name: &str, settings: &str, pipelines: &[&Path]) -> Engine {
+        let port = free_port();
+        let state = self.dir().join(format!("state-{name}"));
+        let settings = format!(
+            "{settings}\nstate: {}\nserver: {{ listen: \"127.0.0.1:{port}\" }}\n",
+            state.display()
+        );
+        let settings = self.write(&format!("{name}.yaml"), &settings);
+        let mut command = self.product();
+        command.arg("run").arg("--settings").arg(settings).args(pipelines);
+        Engine { kept: Kept::start(&command, &self.dir().join(name)).unwrap(), command, port }
+    }
+
+    /// Starts the mock models.
+    pub fn mock_models(&self, name: &str, arguments: &[&str]) -> Mock {
+        let port = free_port();
+        let mut command = self.product();
+        command.args(["mock-models", "--listen", &format!("127.0.0.1:{port}")]).args(arguments);
+        let mut kept = Kept::start(&command, &self.dir().join(name)).unwrap();
+        until(START, || match kept.ended() {
+            Some(status) => {
+                Ok(Err(format!("mock-models ended with {status}: {}", kept.last_words())))
+            }
+            None => http_get(port, "/").map(|_| Ok(())),
+        })
+        .unwrap()
+        .unwrap();
+        Mock { kept, port }
+    }
+}
+
+/// A running `vivremotion run`.
+pub struct Engine {
+    kept: Kept,
+    command: Command,
+    port: u16,
+}
+
+impl Engine {
+    /// Waits until it says that it is ready.
+    pub fn ready(&mut self) {
+        let port = self.port;
+        let ready = until(START, || match self.kept.ended() {
+            Some(status) => Ok(Err(format!("the engine ended with {status}"))),
+            None => match http_get(port, "/ready")? {
+                (200, _) => Ok(Ok(())),
+                (status, reasons) => Err(format!("/ready answers {status}: {reasons}")),
+            },
+        });
+        if let Err(reason) = ready.and_then(|inner| inner) {
+            panic!("{reason}\n{}", self.kept.last_words());
+        }
+    }
+
+    /// Kills it with no chance to tidy up.
+    pub fn kill(&mut self) {
+        self.kept.kill();
+    }
+
+    /// Starts it again with the same command and state.
+    pub fn restart(&mut self, world: &World) {
+        self.kept = Kept::start(&self.command, &world.dir().join("restarted")).unwrap();
+    }
+
+    /// Asks it to drain and waits for its end.
+    pub fn drain(&mut self, within: Duration) -> ExitStatus {
+        self.kept.signal("TERM");
+        self.kept
+            .wait(within)
+            .unwrap_or_else(|reason| panic!("{reason}\n{}", self.kept.last_words()))
+    }
+
+    /// Waits for an end that it finds by itself.
+    pub fn end(&mut self, within: Duration) -> ExitStatus {
+        self.kept
+            .wait(within)
+            .unwrap_or_else(|reason| panic!("{reason}\n{}", self.kept.last_words()))
+    }
+
+    /// Its metrics page.
+    pub fn metrics(&self) -> String {
+        http_get(self.port, "/metrics").unwrap().1
+    }
+
+    /// What it said, for the text of a failure.
+    pub fn last_words(&self) -> String {
+        self.kept.last_words()
+    }
+}
+
+/// A running `vivremotion mock-models`.
+pub struct Mock {
+    kept: Kept,
+    port: u16,
+}
+
+impl Mock {
+    /// The `base_url` of a provider.
+    pub fn base_url(&self) -> String {
+        format!("http://127.0.0.1:{}/v1", self.port)
+    }
+
+    /// Every call it took, by its start.
+    pub fn ledger(&self) -> Vec<Value> {
+        let lines = http_get(self.port, "/ledger").unwrap().1;
+        match serde_json::from_str(&lines).unwrap() {
+            Value::Array(calls) => calls,
+            other => panic!("the ledger is no list: {other}"),
+        }
+    }
+
+    /// A sum of the ledger: `calls`, `open`, `most_open`, …
+    pub fn sum(&self, name: &str) -> u64 {
+        let sums = http_get(self.port, "/ledger/summary").unwrap().1;
+        let sums: Value = serde_json::from_str(&sums).unwrap();
+        sums[name].as_u64().unwrap_or_else(|| panic!("no `{name}` in {sums}"))
+    }
+
+    /// Waits until a sum is at least so much.
+    pub fn reaches(&self, name: &str, least: u64, within: Duration) {
+        let reached = until(within, || match self.sum(name) {
+            sum if sum >= least => Ok(()),
+            sum => Err(format!("`{name}` is {sum}, not {least}: {}", self.kept.last_words())),
+        });
+        reached.unwrap_or_else(|reason| panic!("{reason}"));
+    }
+}
