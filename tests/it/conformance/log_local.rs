@@ -320,7 +320,7 @@ async fn a_killed_engine_loses_nothing_and_doubles_nothing() {
     }
     let mut found: Vec<i64> =
         values(&log, "out").await.iter().map(|value| value.parse().unwrap()).collect();
-    assert_ne!(found.iter().copied().collect::<Vec<_>>(), (0..COPIES).collect::<Vec<_>>());
+    assert!(!found.is_sorted(), "it was to copy out of order");
     found.sort_unstable();
     assert_eq!(found, (0..COPIES).collect::<Vec<_>>());
     let (_, progress) = log.committed("acme.copy", "in").await.unwrap().remove(0);
