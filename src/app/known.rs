@@ -17,10 +17,8 @@ pub fn known(settings: &Settings) -> Known {
     let names = settings.names();
     let models = settings.models.keys();
     let collections = settings.memory.collections.iter().map(|(name, collection)| {
-        (
-            Arc::clone(name),
-            KnownCollection { embedder: collection.embedder.clone(), foreign: !collection.tenants },
-        )
+        let (embedder, foreign) = (collection.embedder.clone(), !collection.tenants);
+        (Arc::clone(name), KnownCollection { embedder, foreign })
     });
     Known {
         models: models

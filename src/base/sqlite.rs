@@ -114,6 +114,10 @@ fn prepare(connection: &Connection, path: &Path, options: &Options) -> Result<()
 
 /// A new file: page size, write-ahead log, mark. Several processes may meet here; switching to the write-ahead log needs
 /// the file alone and does not honour the busy timeout, hence the loop.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the thread is SQLite's own; there is nothing to wait on"
+)]
 fn mark(connection: &Connection, path: &Path, busy: Duration) -> Result<(), SqliteError> {
     const PAUSE: Duration = Duration::from_millis(5);
     let tries = (busy.as_millis() / PAUSE.as_millis()).max(1);

@@ -118,7 +118,8 @@ async fn tour(
         Order { files: vec![args.folder.clone()], create: true, bounded: false, serve: false };
     let engine = start(settings, loaded, &order, None).await.map_err(|e| failure(&e))?;
     welcome(&engine);
-    fill(&engine.collections, &samples).await.map_err(Failure::Runtime)?;
+    let passages = fill(&engine.collections, &samples).await.map_err(Failure::Runtime)?;
+    print::note(format!("{passages} sample passages in memory"));
     let mut viewer = Viewer::open(&engine, args.format, began).await?;
     let (leave, left) = watch::channel(false);
     let work = engine.work(left);
@@ -274,7 +275,6 @@ struct Viewer<'e> {
     followers: Vec<Box<dyn Follower>>,
     next: usize,
     results: usize,
-    failed: usize,
     letters: usize,
     published: usize,
 }
@@ -299,7 +299,6 @@ impl<'e> Viewer<'e> {
             followers,
             next: 0,
             results: 0,
-            failed: 0,
             letters: 0,
             published: 0,
         })
@@ -326,7 +325,7 @@ impl<'e> Viewer<'e> {
                 }
                 continue;
             }
-            if result && self.results == 0 && self.failed == 0 {
+            if result && self.results == 0 {
                 print::note(format!(
                     "first result after {:.1} s",
                     self.began.elapsed().as_secs_f64()
@@ -341,10 +340,17 @@ impl<'e> Viewer<'e> {
         Ok(())
     }
 
-    /// Shows what has come everywhere.
+    /// Shows what has come everywhere: until nothing more came for a while. (What was committed is seen by readers of a
+    /// cluster a moment later.)
     async fn drain(&mut self) -> Outcome {
-        for _ in 0..self.followers.len() * 2 {
+        let quiet = Duration::from_millis(500);
+        let mut last = Instant::now();
+        while last.elapsed() < quiet {
+            let before = (self.results, self.published, self.letters);
             self.next().await?;
+            if (self.results, self.published, self.letters) != before {
+                last = Instant::now();
+            }
         }
         Ok(())
     }

@@ -8,7 +8,9 @@ use clap::{Parser, Subcommand};
 use crate::settings::{self, Process, Settings};
 use crate::telemetry::init::{LogFormat, logs};
 
+pub mod check;
 pub mod dev;
+pub mod memory;
 pub mod mock_models;
 mod print;
 pub mod run;
@@ -35,6 +37,8 @@ pub enum Verb {
     Dev(dev::Args),
     /// Run pipelines until told to stop
     Run(run::Args),
+    /// Say everything that is wrong with pipelines and settings, connecting to nothing
+    Check(check::Args),
     /// Write an event to a topic
     Send(send::Args),
     /// Read a topic: results, costs, dead letters or anything else
@@ -43,6 +47,8 @@ pub enum Verb {
     Topics(topics::Args),
     /// List, show, check or register schemas
     Schemas(schemas::Args),
+    /// Import passages into memory, list and search them
+    Memory(memory::Args),
     /// Serve the OpenAI dialect with scripted behaviour and a ledger of every call
     MockModels(mock_models::Args),
 }
@@ -53,10 +59,12 @@ impl Verb {
         match self {
             Verb::Dev(args) => dev::run(args),
             Verb::Run(args) => run::run(args),
+            Verb::Check(args) => check::run(&args),
             Verb::Send(args) => send::run(args),
             Verb::Tail(args) => tail::run(args),
             Verb::Topics(args) => topics::run(args),
             Verb::Schemas(args) => runtime()?.block_on(schemas::run(args)),
+            Verb::Memory(args) => runtime()?.block_on(memory::run(args)),
             Verb::MockModels(args) => runtime()?.block_on(mock_models::run(args)),
         }
     }
@@ -69,7 +77,7 @@ pub struct Common {
     #[arg(long, value_name = "FILE")]
     pub settings: Option<PathBuf>,
     /// Which log lines to write: `warn`, `info`, `debug`, or by part: `warn,vivremotion::stream=debug`
-    #[arg(long, value_name = "FILTER", default_value = "warn,vivremotion=info")]
+    #[arg(long, value_name = "FILTER", default_value = "warn")]
     pub log: String,
     /// How log lines are written
     #[arg(long, value_enum, default_value_t)]
@@ -80,14 +88,16 @@ impl Common {
     /// Starts the log lines and reads the settings.
     pub fn open(&self) -> Result<Settings, Failure> {
         logs(&self.log, self.log_format).map_err(Failure::Usage)?;
-        let default = Path::new(settings::DEFAULT_FILE);
-        let path = match &self.settings {
-            Some(path) => Some(path.as_path()),
-            None => Some(default).filter(|path| path.is_file()),
-        };
-        let beside = Process::beside(path.unwrap_or(default));
-        settings::load(path, &beside).map_err(|wrong| print::wrong(&wrong))
+        open(self.settings.as_deref())
     }
+}
+
+/// The settings of a file; without one `vivremotion.yaml` is read if it is there, else everything is embedded.
+fn open(named: Option<&Path>) -> Result<Settings, Failure> {
+    let default = Path::new(settings::DEFAULT_FILE);
+    let path = named.or(Some(default).filter(|path| path.is_file()));
+    let beside = Process::beside(path.unwrap_or(default));
+    settings::load(path, &beside).map_err(|wrong| print::wrong(&wrong))
 }
 
 /// A runtime for verbs that do little at a time.

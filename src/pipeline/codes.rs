@@ -13,7 +13,7 @@ pub const CODES: &[(&str, &str)] = &[
         "bad-template",
         "a template or an expression is not valid, or uses what the engine does not have",
     ),
-    ("bad-url", "the address of a `call` starts with `http://` or `https://` and has a host"),
+    ("bad-url", "the address of a `call` has a literal scheme, host and port"),
     ("bad-value", "a value is of the right type but out of what the key can hold"),
     ("body-not-allowed", "a GET or HEAD has no body"),
     ("budget-currency", "a budget is in another currency than the prices"),

@@ -101,13 +101,24 @@ impl Scope {
         }
     }
 
-    /// `stages.<name>` is the run record: there when the stage is settled.
+    /// `stages.<name>` is the run record, there when the stage is settled. Only by a literal name: a list of all would show
+    /// what happens to have ended by then.
     fn run_record(&self, name: &Name) -> Option<Wrong> {
-        let Some(Step::Field(stage)) = name.steps.first() else { return None };
-        match self.stages.contains_key(stage.as_str()) {
-            true => None,
-            false => Some(self.out_of_sight(stage)),
+        let Some(Step::Field(stage)) = name.steps.first() else {
+            let message = format!("{} names `stages` as a whole", self.at);
+            let help = "write `stages.<name>.status` with the name of a stage".to_owned();
+            return Some((Severity::Error, "unknown-name", message, Some(help)));
+        };
+        if !self.stages.contains_key(stage.as_str()) {
+            return Some(self.out_of_sight(stage));
         }
+        let record = Fields::record(&["status"]);
+        let rest = Name {
+            root: format!("stages.{stage}"),
+            steps: name.steps.get(1..)?.to_vec(),
+            at: name.at,
+        };
+        self.fields(&record, &rest, "the run record of a stage")
     }
 
     fn out_of_sight(&self, name: &str) -> Wrong {

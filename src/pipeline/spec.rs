@@ -15,6 +15,8 @@ use crate::stage::StageSpec;
 
 mod read;
 
+pub use read::KEYS;
+
 /// One pipeline file.
 #[derive(Debug)]
 pub struct Spec {

@@ -1,5 +1,7 @@
 //! Logs and the metrics recorder, once per process.
 
+use std::io::IsTerminal;
+
 use metrics::Unit;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
@@ -22,6 +24,7 @@ pub fn logs(filter: &str, format: LogFormat) -> Result<(), String> {
     let filter = EnvFilter::try_new(filter)
         .map_err(|error| format!("`{filter}` is not a log filter: {error}"))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = builder.with_ansi(std::io::stderr().is_terminal());
     // A subscriber that is set already (by a test, or by an embedding program) stays.
     match format {
         LogFormat::Text => drop(builder.try_init()),

@@ -1,7 +1,6 @@
 //! The integration tests that need no service. Modules in reading order.
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
     reason = "a test that can't go on ends with the reason"
 )]
@@ -11,6 +10,7 @@ mod conformance;
 mod diagnostics;
 mod fences;
 mod flow;
+mod memory;
 mod pipelines;
 mod schemas;
 mod support;

@@ -4,9 +4,11 @@ use std::collections::{HashMap, VecDeque};
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
+use tokio::sync::Notify;
 
 /// One call.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -72,7 +74,14 @@ pub struct Summary {
 
 /// See the module. Clones share one account.
 #[derive(Clone, Debug)]
-pub struct Ledger(Arc<Mutex<State>>);
+pub struct Ledger(Arc<Account>);
+
+#[derive(Debug)]
+struct Account {
+    state: Mutex<State>,
+    /// A call began or ended.
+    changed: Notify,
+}
 
 #[derive(Debug)]
 struct State {
@@ -108,14 +117,28 @@ impl Ledger {
     pub fn new(keep: usize, file: Option<&Path>) -> std::io::Result<Self> {
         let append = |path| File::options().create(true).append(true).open(path);
         let file = file.map(append).transpose()?;
-        Ok(Ledger(Arc::new(Mutex::new(State {
+        let state = Mutex::new(State {
             sums: Summary::default(),
             open: HashMap::new(),
             ended: VecDeque::new(),
             seen: HashMap::new(),
             keep,
             file,
-        }))))
+        });
+        Ok(Ledger(Arc::new(Account { state, changed: Notify::new() })))
+    }
+
+    /// Resolves as soon as the sums are so.
+    pub async fn until(&self, ready: impl Fn(&Summary) -> bool) {
+        loop {
+            let mut changed = pin!(self.0.changed.notified());
+            // From here on no change is missed.
+            changed.as_mut().enable();
+            if ready(&self.summary()) {
+                return;
+            }
+            changed.await;
+        }
     }
 
     /// A call begins; its ordinals are filled in here.
@@ -136,6 +159,7 @@ impl Ledger {
         let ordinal = entry.ordinal;
         state.open.insert(ordinal, entry);
         drop(state);
+        self.0.changed.notify_waiters();
         Line { ledger: self.clone(), ordinal, now, ended: false }
     }
 
@@ -154,7 +178,7 @@ impl Ledger {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -180,32 +204,38 @@ impl Line {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
-        let mut state = self.ledger.lock();
-        let Some(mut entry) = state.open.remove(&self.ordinal) else { return };
-        entry.end = Some((self.now)());
+        self.ledger.lock().close(self.ordinal, (self.now)(), ending);
+        self.ledger.0.changed.notify_waiters();
+    }
+}
+
+impl State {
+    fn close(&mut self, ordinal: u64, now: i64, ending: Ending) {
+        let Some(mut entry) = self.open.remove(&ordinal) else { return };
+        entry.end = Some(now);
         entry.status = ending.status;
         entry.delivered = ending.delivered;
-        state.sums.open -= 1;
+        self.sums.open -= 1;
         if ending.delivered {
-            state.sums.delivered += 1;
-            state.sums.prompt_tokens += entry.prompt_tokens;
-            state.sums.cached_tokens += entry.cached_tokens;
-            state.sums.completion_tokens += entry.completion_tokens;
-            state.sums.reasoning_tokens += entry.reasoning_tokens;
+            self.sums.delivered += 1;
+            self.sums.prompt_tokens += entry.prompt_tokens;
+            self.sums.cached_tokens += entry.cached_tokens;
+            self.sums.completion_tokens += entry.completion_tokens;
+            self.sums.reasoning_tokens += entry.reasoning_tokens;
         }
-        if let Some(file) = &mut state.file
+        if let Some(file) = &mut self.file
             && let Ok(mut line) = serde_json::to_vec(&entry)
         {
             line.push(b'\n');
             if let Err(error) = file.write_all(&line) {
                 tracing::warn!(%error, "a call could not be written to the ledger file");
-                state.file = None;
+                self.file = None;
             }
         }
-        state.ended.push_back(entry);
-        if state.ended.len() > state.keep {
-            state.ended.pop_front();
-            state.sums.forgotten += 1;
+        self.ended.push_back(entry);
+        if self.ended.len() > self.keep {
+            self.ended.pop_front();
+            self.sums.forgotten += 1;
         }
     }
 }

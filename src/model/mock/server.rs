@@ -13,7 +13,7 @@ use axum::serve::ListenerExt;
 use serde::Serialize;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 use super::ledger::{Entry, Ledger, Line};
 use super::{Config, Script, Summary, chat, embeddings, reply};
@@ -38,7 +38,7 @@ pub struct Running {
     /// Its account of every call.
     pub ledger: Ledger,
     stop: watch::Sender<bool>,
-    task: JoinHandle<()>,
+    serving: JoinSet<()>,
 }
 
 impl Running {
@@ -46,8 +46,8 @@ impl Running {
     pub async fn shutdown(mut self) {
         // Nobody listening means that it has ended already.
         let _ = self.stop.send(true);
-        if tokio::time::timeout(PATIENCE, &mut self.task).await.is_err() {
-            self.task.abort();
+        if tokio::time::timeout(PATIENCE, self.serving.join_next()).await.is_err() {
+            self.serving.abort_all();
         }
     }
 }
@@ -56,7 +56,7 @@ impl Drop for Running {
     fn drop(&mut self) {
         // As above.
         let _ = self.stop.send(true);
-        self.task.abort();
+        self.serving.abort_all();
     }
 }
 
@@ -113,12 +113,13 @@ pub async fn start(config: Config) -> std::io::Result<Running> {
         }
     });
     let serve = axum::serve(listener, router).with_graceful_shutdown(until(stopped));
-    let task = tokio::spawn(async move {
+    let mut serving = JoinSet::new();
+    serving.spawn(async move {
         if let Err(error) = serve.await {
             tracing::warn!(%error, "the mock server ended");
         }
     });
-    Ok(Running { base_url: format!("{url}/v1"), url, ledger, stop, task })
+    Ok(Running { base_url: format!("{url}/v1"), url, ledger, stop, serving })
 }
 
 fn listen(address: &str) -> std::io::Result<TcpListener> {

@@ -173,7 +173,7 @@ fn on_error(
         Reaction::Model(model) => {
             let name = desk.model(model)?;
             let kind = kind?;
-            let same = kind.facts().models.iter().any(|own| *own == name);
+            let same = kind.facts().models.contains(&name);
             match kind.with_model(Arc::clone(&name)) {
                 Some(_) if same => {
                     let message = format!("`on_error` asks model `{name}`, which has just failed");

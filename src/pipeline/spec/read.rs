@@ -12,7 +12,7 @@ use crate::stage::StageSpec;
 use super::{BudgetSpec, Common, SinkSpec, Spec, StageEntry};
 
 /// Keys of a pipeline file.
-pub(in crate::pipeline) const KEYS: [&str; 9] = [
+pub const KEYS: [&str; 9] = [
     "vivremotion",
     "pipeline",
     "version",

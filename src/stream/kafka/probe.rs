@@ -20,6 +20,7 @@ use super::log::blocking;
 use super::lookup::Lookup;
 use super::producer::{self, Producer, Tally, Waited};
 use super::{fault, offsets};
+use crate::base::clock::{Clock, SystemClock};
 use crate::stream::{Output, Progress, StreamError, StreamErrorKind, TopicPartition};
 
 const WITHIN: Duration = Duration::from_secs(15);
@@ -90,7 +91,7 @@ struct Probe {
 
 fn run(config: &KafkaConfig, name: &str) -> Result<Verdict, KafkaError> {
     let topic: Arc<str> = Arc::from(name);
-    let token = format!("{:032x}", rand::random::<u128>());
+    let token = format!("{:032x}", SystemClock.draw());
     let mut probe = Probe {
         at: TopicPartition { topic: topic.clone(), partition: 0 },
         topic,

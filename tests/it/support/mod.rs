@@ -1,1 +1,2 @@
 //! Builders and golden files for the tests.
+pub mod driver;

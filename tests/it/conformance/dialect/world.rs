@@ -12,7 +12,7 @@ use vivremotion::event::cost::Attempt;
 use vivremotion::event::ids::{EventId, StageKey};
 use vivremotion::event::money::Money;
 use vivremotion::model::config::{ModelEntry, ModelsConfig, ProviderConfig, SingleModel};
-use vivremotion::model::mock::Running;
+use vivremotion::model::mock::{Running, Summary};
 use vivremotion::model::price::{Price, PriceBook};
 use vivremotion::model::{Call, ChatRequest, EmbedRequest, Message, Meter, Model, Role};
 use vivremotion::route::build::build;
@@ -182,11 +182,7 @@ pub fn embed(texts: &[&str]) -> EmbedRequest {
 }
 
 /// Waits until the server says so.
-pub async fn until(server: &Running, ready: impl Fn(&vivremotion::model::mock::Summary) -> bool) {
-    let wait = async {
-        while !ready(&server.ledger.summary()) {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    tokio::time::timeout(LONG, wait).await.expect("the server never got there");
+pub async fn until(server: &Running, ready: impl Fn(&Summary) -> bool) {
+    let wait = tokio::time::timeout(LONG, server.ledger.until(ready));
+    wait.await.expect("the server never got there");
 }

@@ -1,0 +1,260 @@
+//! Drives real pipelines through the real corridor: the memory log, simulated models, a held clock.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use vivremotion::app::groups::{Working, work};
+use vivremotion::app::lines::{Shared, line};
+use vivremotion::app::{known::known, models, topics};
+use vivremotion::base::clock::{Clock, HeldClock};
+use vivremotion::budget::{Account, Limits as Budgets, Wallet};
+use vivremotion::codec::Codecs;
+use vivremotion::codec::registry::embedded::Embedded;
+use vivremotion::event::money::Money;
+use vivremotion::flow::Line;
+use vivremotion::flow::identity::Expressions;
+use vivremotion::flow::member::Bounds;
+use vivremotion::flow::outage::Outages;
+use vivremotion::flow::outbox::Limits;
+use vivremotion::flow::workers::Workers;
+use vivremotion::model::{Model, Purse};
+use vivremotion::pipeline::check::check;
+use vivremotion::settings::{self, Environment, Settings};
+use vivremotion::stage::Wiring;
+use vivremotion::stage::http::Http;
+use vivremotion::stream::memory::Memory;
+use vivremotion::stream::{
+    Guarantee, Log, OnCorruptProgress, Output, Record, StreamError, TopicPartition, header,
+};
+
+/// The held clock's start: 2026-11-22T00:00:00Z.
+pub const START: i64 = 1_795_305_600_000;
+
+/// One pipeline at work.
+pub struct Driver {
+    pub log: Memory,
+    pub outages: Outages,
+    line: Arc<Line>,
+    working: Working,
+    clock: Arc<dyn Clock>,
+    stop: watch::Sender<bool>,
+    member: JoinHandle<Result<(), StreamError>>,
+}
+
+struct Nothing;
+
+impl Environment for Nothing {
+    fn variable(&self, _: &str) -> Option<String> {
+        None
+    }
+    fn file(&self, path: &str) -> Result<String, String> {
+        Err(format!("no file `{path}`"))
+    }
+}
+
+/// Settings from a text.
+pub fn settings(text: &str) -> Settings {
+    settings::read("vivremotion.yaml", &format!("vivremotion: 1\n{text}"), &Nothing)
+        .unwrap_or_else(|e| panic!("{e}"))
+}
+
+impl Driver {
+    /// A pipeline over a topic with that many partitions. `more` are models beside those of the settings.
+    pub async fn with(
+        settings_text: &str,
+        pipeline: &str,
+        partitions: i32,
+        bounds: Bounds,
+        more: Vec<(&str, Arc<dyn Model>)>,
+    ) -> Driver {
+        let settings = settings(settings_text);
+        let clock: Arc<dyn Clock> = Arc::new(HeldClock::new(START, 7));
+        let log = Memory::new(Arc::clone(&clock));
+        let mut known = known(&settings);
+        for (name, _) in &more {
+            known.models.insert((*name).into(), true);
+        }
+        let text = format!("vivremotion: 1\npipeline: test\n{pipeline}");
+        let (checked, found) = check(&"test.yaml".into(), PathBuf::new(), &text, &known);
+        let plan = checked.unwrap_or_else(|| panic!("{found}")).plan;
+        let needs = topics::needs([&plan]);
+        topics::create(&log, &needs, |_| Some(partitions)).await.unwrap();
+        let asked: BTreeSet<Arc<str>> =
+            plan.stages.iter().flat_map(|stage| stage.kind.facts().models).collect();
+        let mut models = models::build(&settings, &asked, &clock).unwrap();
+        models.extend(more.into_iter().map(|(name, model)| (name.into(), model)));
+        let outages = Outages::default();
+        let shared = Shared {
+            cluster: "test".into(),
+            codecs: Arc::new(Codecs::new(Arc::new(Embedded::in_memory().unwrap()), [])),
+            wiring: Wiring {
+                models,
+                collections: Arc::default(),
+                http: Http::new(Arc::clone(&clock)),
+            },
+            clock: Arc::clone(&clock),
+            outages: outages.clone(),
+            currency: "USD".into(),
+            catalogue: settings.prices.catalogue.clone(),
+        };
+        let daily = plan.budget.per_day.map(|limit| {
+            Arc::new(std::sync::Mutex::new(Account::daily("per_day", limit, Money::ZERO, START)))
+        });
+        let budgets =
+            Budgets { per_event: plan.budget.per_event, accounts: daily.into_iter().collect() };
+        let wallet = Arc::new(Wallet::new(budgets, "USD".into(), Arc::clone(&clock)));
+        let purses = Box::new(move || Arc::new(wallet.event()) as Arc<dyn Purse>);
+        let line = line(&shared, plan, Expressions::default(), purses).unwrap();
+        let working = Working {
+            instance: "one".into(),
+            guarantee: Guarantee::ExactlyOnce,
+            on_corrupt_progress: OnCorruptProgress::Fail,
+            bounds,
+            limits: Limits::default(),
+            bounded: false,
+        };
+        let (stop, _) = watch::channel(false);
+        let mut driver = Driver {
+            log,
+            outages,
+            line: Arc::new(line),
+            working,
+            clock,
+            stop,
+            member: tokio::spawn(async { Ok(()) }),
+        };
+        driver.start();
+        driver
+    }
+
+    /// The usual case: one partition, default bounds.
+    pub async fn new(settings: &str, pipeline: &str) -> Driver {
+        Driver::with(settings, pipeline, 1, Bounds::default(), Vec::new()).await
+    }
+
+    fn start(&mut self) {
+        let (stop, stopped) = watch::channel(false);
+        self.stop = stop;
+        let log: Arc<dyn Log> = Arc::new(self.log.clone());
+        let (line, working) = (Arc::clone(&self.line), self.working.clone());
+        let (clock, outages) = (Arc::clone(&self.clock), self.outages.clone());
+        self.member = tokio::spawn(async move {
+            let workers = Arc::new(Workers::here());
+            work(&log, vec![line], &working, &clock, &outages, &workers, stopped).await
+        });
+    }
+
+    /// The process dies: nothing is finished, nothing is told. Then it starts again.
+    pub async fn crash(&mut self) {
+        self.member.abort();
+        drop((&mut self.member).await);
+        self.log.restart();
+        self.start();
+    }
+
+    /// Asks it to stop, and waits until it has.
+    pub async fn stop(&mut self) {
+        self.stop.send_replace(true);
+        (&mut self.member).await.unwrap().unwrap();
+    }
+
+    /// Waits until the member has left by itself, and says why.
+    pub async fn ended(&mut self) -> Result<(), StreamError> {
+        (&mut self.member).await.unwrap()
+    }
+
+    /// Writes an event.
+    pub async fn pipe(&self, key: Option<&str>, value: Value) {
+        self.pipe_raw(key, Some(value.to_string().into_bytes()), Vec::new()).await;
+    }
+
+    /// Writes a record.
+    pub async fn pipe_raw(
+        &self,
+        key: Option<&str>,
+        value: Option<Vec<u8>>,
+        headers: Vec<(&str, &str)>,
+    ) {
+        let header = |(name, value): (&str, &str)| (name.to_owned(), Some(value.to_owned().into()));
+        let output = Output {
+            topic: "in".into(),
+            partition: None,
+            key: key.map(|key| key.to_owned().into()),
+            value: value.map(Into::into),
+            headers: headers.into_iter().map(header).collect(),
+            timestamp: None,
+        };
+        self.log.send(vec![output]).await.unwrap();
+    }
+
+    /// Waits, under the held clock, until a topic holds that many records.
+    pub async fn read(&self, topic: &str, records: usize) -> Vec<Record> {
+        let enough = async {
+            loop {
+                let found = self.log.records(topic);
+                if found.len() >= records {
+                    return found;
+                }
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let found = tokio::time::timeout(Duration::from_secs(3_600), enough).await;
+        found.unwrap_or_else(|_| panic!("{:?} in {topic}", self.log.records(topic)))
+    }
+
+    /// The same, as values.
+    pub async fn values(&self, topic: &str, records: usize) -> Vec<Value> {
+        self.read(topic, records).await.iter().map(value).collect()
+    }
+
+    /// Results.
+    pub async fn results(&self, records: usize) -> Vec<Value> {
+        self.values("out", records).await
+    }
+
+    /// Dead letters.
+    pub async fn dead_letters(&self, records: usize) -> Vec<Record> {
+        self.read("in.test.dlq", records).await
+    }
+
+    /// Cost events written so far.
+    pub fn costs(&self) -> Vec<Value> {
+        self.log.records("vivremotion.costs").iter().map(value).collect()
+    }
+
+    /// Waits until everything in the source is committed.
+    pub async fn settled(&self) {
+        let settled = async {
+            loop {
+                let extents = self.log.extents("in").await.unwrap();
+                let committed = self.log.committed("vivremotion.test", "in").await.unwrap();
+                let done: HashMap<i32, i64> =
+                    committed.into_iter().map(|(partition, p)| (partition, p.base)).collect();
+                let behind = |at: &TopicPartition, high: i64| {
+                    high > 0 && done.get(&at.partition).copied().unwrap_or(0) < high
+                };
+                if !extents.iter().any(|extent| behind(&extent.at, extent.high)) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(3_600), settled).await.unwrap();
+    }
+}
+
+/// A record's value as JSON.
+pub fn value(record: &Record) -> Value {
+    serde_json::from_slice(record.value.as_ref().unwrap()).unwrap()
+}
+
+/// A header as text.
+pub fn text_header(record: &Record, name: &str) -> String {
+    let value = header(&record.headers, name).unwrap_or_else(|| panic!("no header `{name}`"));
+    String::from_utf8(value.to_vec()).unwrap()
+}
