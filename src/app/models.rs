@@ -34,12 +34,13 @@ pub fn build(
     }
     for (name, model) in &settings.models {
         let entry = match model {
-            ModelSettings::One(member) => ModelEntry::Single(single(member)),
+            ModelSettings::One(member) => ModelEntry::Single(single(settings, member)),
             ModelSettings::FirstHealthy(members) => {
                 let names = members.iter().enumerate().map(|(index, member)| {
                     // A member has parameters of its own, so it needs an entry of its own.
                     let of = format!("{name}#{index}");
-                    config.models.insert(of.clone(), ModelEntry::Single(single(member)));
+                    let single = ModelEntry::Single(single(settings, member));
+                    config.models.insert(of.clone(), single);
                     of
                 });
                 ModelEntry::FirstHealthy(names.collect())
@@ -71,12 +72,13 @@ pub fn build(
     })
 }
 
-fn single(member: &Member) -> SingleModel {
+/// A simulated model is free, unless it has a price: then budgets can be tried with it.
+fn single(settings: &Settings, member: &Member) -> SingleModel {
     SingleModel {
         provider: member.provider.to_string(),
         model: member.model.to_string(),
         params: member.params.clone(),
-        free: member.free,
+        free: member.free && !settings.prices.has(&member.key()),
         dimensions: member.dimensions,
         max_in_flight: member.max_in_flight,
     }

@@ -9,6 +9,8 @@ use serde::Serialize;
 
 /// Characters of a source line that are shown.
 const SHOWN: usize = 160;
+/// Characters of a message or a help.
+const LONGEST: usize = 1_000;
 /// Problems that are printed; the rest is counted.
 const PRINTED: usize = 100;
 
@@ -94,7 +96,9 @@ impl Diagnostics {
     }
 
     /// Takes one down; the same problem at the same place is taken down once.
-    pub fn push(&mut self, diagnostic: Diagnostic) {
+    pub fn push(&mut self, mut diagnostic: Diagnostic) {
+        shorten(&mut diagnostic.message);
+        diagnostic.help.iter_mut().for_each(shorten);
         if !self.items.contains(&diagnostic) {
             self.items.push(diagnostic);
         }
@@ -211,6 +215,14 @@ impl fmt::Display for Diagnostics {
             0 => Ok(()),
             more => writeln!(f, "… and {more} more"),
         }
+    }
+}
+
+/// What a file holds may be long; what is said of it need not be.
+fn shorten(text: &mut String) {
+    if let Some((end, _)) = text.char_indices().nth(LONGEST) {
+        text.truncate(end);
+        text.push('…');
     }
 }
 

@@ -118,7 +118,8 @@ async fn tour(
         Order { files: vec![args.folder.clone()], create: true, bounded: false, serve: false };
     let engine = start(settings, loaded, &order, None).await.map_err(|e| failure(&e))?;
     welcome(&engine);
-    fill(&engine.collections, &samples).await.map_err(Failure::Runtime)?;
+    let passages = fill(&engine.collections, &samples).await.map_err(Failure::Runtime)?;
+    print::note(format!("{passages} sample passages in memory"));
     let mut viewer = Viewer::open(&engine, args.format, began).await?;
     let (leave, left) = watch::channel(false);
     let work = engine.work(left);

@@ -10,6 +10,7 @@ use crate::telemetry::init::{LogFormat, logs};
 
 pub mod check;
 pub mod dev;
+pub mod memory;
 pub mod mock_models;
 mod print;
 pub mod run;
@@ -46,6 +47,8 @@ pub enum Verb {
     Topics(topics::Args),
     /// List, show, check or register schemas
     Schemas(schemas::Args),
+    /// Import passages into memory, list and search them
+    Memory(memory::Args),
     /// Serve the OpenAI dialect with scripted behaviour and a ledger of every call
     MockModels(mock_models::Args),
 }
@@ -61,6 +64,7 @@ impl Verb {
             Verb::Tail(args) => tail::run(args),
             Verb::Topics(args) => topics::run(args),
             Verb::Schemas(args) => runtime()?.block_on(schemas::run(args)),
+            Verb::Memory(args) => runtime()?.block_on(memory::run(args)),
             Verb::MockModels(args) => runtime()?.block_on(mock_models::run(args)),
         }
     }
@@ -84,14 +88,16 @@ impl Common {
     /// Starts the log lines and reads the settings.
     pub fn open(&self) -> Result<Settings, Failure> {
         logs(&self.log, self.log_format).map_err(Failure::Usage)?;
-        let default = Path::new(settings::DEFAULT_FILE);
-        let path = match &self.settings {
-            Some(path) => Some(path.as_path()),
-            None => Some(default).filter(|path| path.is_file()),
-        };
-        let beside = Process::beside(path.unwrap_or(default));
-        settings::load(path, &beside).map_err(|wrong| print::wrong(&wrong))
+        open(self.settings.as_deref())
     }
+}
+
+/// The settings of a file; without one `vivremotion.yaml` is read if it is there, else everything is embedded.
+fn open(named: Option<&Path>) -> Result<Settings, Failure> {
+    let default = Path::new(settings::DEFAULT_FILE);
+    let path = named.or(Some(default).filter(|path| path.is_file()));
+    let beside = Process::beside(path.unwrap_or(default));
+    settings::load(path, &beside).map_err(|wrong| print::wrong(&wrong))
 }
 
 /// A runtime for verbs that do little at a time.

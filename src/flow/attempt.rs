@@ -181,14 +181,17 @@ fn next(
             OnDown::Fail => Next::GiveUp(Fault::of(error, "transient")),
             OnDown::Value(value) => Next::StandIn(value.clone()),
         },
-        StageErrorKind::Budget(over) => match around.wait_for_budget && over.limit != "per_event" {
-            true => Next::AwaitBudget(over.clone()),
-            false => Next::GiveUp(Fault {
-                class: "budget",
-                code: "over-budget".to_owned(),
-                message: over.message.clone(),
-            }),
-        },
+        // What one event may spend never comes back, and a missing price does not come by waiting.
+        StageErrorKind::Budget(over) => {
+            match around.wait_for_budget && !matches!(over.limit, "per_event" | "unpriced") {
+                true => Next::AwaitBudget(over.clone()),
+                false => Next::GiveUp(Fault {
+                    class: "budget",
+                    code: "over-budget".to_owned(),
+                    message: over.message.clone(),
+                }),
+            }
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::base::diagnostic::{Diagnostics, Place};
 use crate::base::nearest::{nearest, suggestion};
 use crate::base::template::{Expression, Shape, Template, TemplateError};
-use crate::base::template_names::{self, Names};
+use crate::base::template_names::{self, Names, Step};
 use crate::base::yaml::{self, Spanned, Text, Tree, TreeValue};
 use crate::stage::desk::Desk;
 
@@ -155,8 +155,11 @@ impl StageDesk<'_, '_> {
             wrong.iter().any(|item| item.severity == crate::base::diagnostic::Severity::Error);
         wrong.into_iter().for_each(|item| self.bench.found.push(item));
         if self.scope.stage.is_none() {
-            let roots = names.used.iter().map(|name| name.root.clone());
-            self.bench.read_by_sink.extend(roots);
+            let read = names.used.iter().map(|name| match name.steps.first() {
+                Some(Step::Field(stage)) if name.root == "stages" => stage.clone(),
+                _ => name.root.clone(),
+            });
+            self.bench.read_by_sink.extend(read);
         }
         if let (Some(at), false) = (names.unproven.first(), self.bench.told_unproven) {
             self.bench.told_unproven = true;

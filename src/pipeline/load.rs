@@ -38,7 +38,9 @@ pub fn load(paths: &[PathBuf], known: &Known) -> Result<Loaded, Diagnostics> {
                 checked.extend(one);
             }
             Err(why) => {
-                found.error(&file, Place::default(), "unreadable-file", why, None);
+                let message = format!("the file can't be read: {why}");
+                let help = "name pipeline files, or folders that hold some".to_owned();
+                found.error(&file, Place::default(), "unreadable-file", message, Some(help));
             }
         }
     }

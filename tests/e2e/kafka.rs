@@ -28,7 +28,7 @@ mod conformance;
 macro_rules! stories_of {
     ($($name:ident),* $(,)?) => {
         vec![$(Story {
-            name: concat!("kafka: ", stringify!($name)),
+            name: concat!("on_kafka_", stringify!($name)),
             needs: &[Need::Kafka],
             run: |world| conforms(world, stringify!($name)).boxed_local(),
         }),*]

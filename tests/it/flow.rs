@@ -79,7 +79,8 @@ async fn a_stage_starts_when_its_own_inputs_are_ready() {
     let result = driver.results(1).await.remove(0);
     let run = |name: &str| {
         let stages = result["stages"].as_array().unwrap();
-        stages.iter().find(|run| run["name"] == name).unwrap().clone()
+        let found = stages.iter().find(|run| run["name"] == name);
+        found.unwrap_or_else(|| panic!("{result}")).clone()
     };
     let (slow, after) = (run("slow"), run("after"));
     assert!(slow["duration_us"].as_i64().unwrap() >= 5_000_000);
@@ -169,7 +170,7 @@ async fn poison_goes_to_the_dead_letters_and_nothing_else_stops() {
     let driver = Driver::new(PRICED, &one("small")).await;
     let deep = "[".repeat(10_000);
     let poison: [Vec<u8>; 4] =
-        [b"{".to_vec(), vec![0xff, 0xfe], deep.into_bytes(), vec![b' '; 5 << 20]];
+        [b"{".to_vec(), vec![0xff, 0xfe], deep.into_bytes(), vec![b' '; 1_000_000]];
     for bytes in &poison {
         driver.pipe_raw(Some("k"), Some(bytes.clone()), Vec::new()).await;
     }
@@ -186,7 +187,7 @@ async fn a_tombstone_is_skipped_delivered_or_dead_lettered_as_the_source_says() 
     for (mode, results, letters) in [("skip", 0, 0), ("deliver", 1, 0), ("dead_letter", 0, 1)] {
         let pipeline = format!(
             "source: {{ topic: in, from: earliest, tombstones: {mode} }}\n\
-             stages: {{ is: {{ map: \"{{{{ record.tombstone }}}}\" }} }}\nsink: {{ topic: out }}\n"
+             stages: {{ gone: {{ map: \"{{{{ record.tombstone }}}}\" }} }}\nsink: {{ topic: out }}\n"
         );
         let driver = Driver::new(PRICED, &pipeline).await;
         driver.pipe_raw(Some("k"), None, Vec::new()).await;

@@ -10,6 +10,7 @@ mod conformance;
 mod diagnostics;
 mod fences;
 mod flow;
+mod memory;
 mod pipelines;
 mod schemas;
 mod support;

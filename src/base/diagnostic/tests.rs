@@ -48,3 +48,10 @@ fn the_same_problem_is_taken_down_once() {
 fn a_byte_has_a_line_and_a_column_in_characters() {
     assert_eq!(Place::of("ä\nöü x", "ä\nöü ".len()), Place { line: 2, column: 4 });
 }
+
+#[test]
+fn what_is_said_is_never_longer_than_a_screen() {
+    let mut found = Diagnostics::new();
+    found.error(&"f".into(), Place::default(), "unknown-key", "ä".repeat(1 << 20), None);
+    assert!(found.to_string().len() < 3_000);
+}

@@ -1,3 +1,4 @@
+use super::walk::FILTERS;
 use super::*;
 
 fn shown(names: &Names) -> Vec<String> {

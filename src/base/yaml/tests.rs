@@ -130,6 +130,11 @@ fn the_four_traps_say_quote_it() {
     check("kinds: { a: { deep: { text: {{ x.y }} } } }", "f.yaml:1:29: error[unquoted-template]");
     let (_, said) = read_sample("name: {{ x }}");
     assert_eq!(said.matches("error[").count(), 1, "{said}");
+    check(
+        "kinds: { a: { deep: { text: Hello {{ x }} } } }",
+        "f.yaml:1:35: error[unquoted-template]",
+    );
+    check("name: Question: {{ x }}", "f.yaml:1:17: error[unquoted-template]");
     check("name: \"a\" in b", "f.yaml:1:7: error[text-after-quote]");
     check("kinds: { a: x[0] == \"a\" }", "f.yaml:1:14: error[unquoted-brackets]");
 }

@@ -58,7 +58,7 @@ fn in_line(line: &str, number: u32) -> Option<Trap> {
             '$' if next == Some('{') && depth > 0 => {
                 return Some(reference(&chars, index, at(index)));
             }
-            '{' if next == Some('{') && fresh => return Some(template(at(index))),
+            '{' if next == Some('{') && (fresh || depth > 0) => return Some(template(at(index))),
             '{' | '[' if fresh => depth += 1,
             '[' if depth > 0 => return Some(brackets(at(index))),
             '}' | ']' => {

@@ -193,11 +193,11 @@ impl Importer<'_> {
 
     fn read_ndjson(&self, text: &str, file: &mut File, faults: &mut Vec<Fault>) {
         let mut lines = HashMap::<String, usize>::new();
-        let mut records = 0;
-        for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-            records += 1;
-            let read = self.record(line).and_then(|(id, text, payload)| {
-                let id = id.unwrap_or_else(|| format!("{}#{records}", file.name));
+        let full = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+        for (record, (index, line)) in full.enumerate() {
+            let read = self.record(line).and_then(|fields| {
+                let Fields { id, text, payload } = fields;
+                let id = id.unwrap_or_else(|| format!("{}#{}", file.name, record + 1));
                 match lines.insert(id.clone(), index + 1) {
                     Some(first) => Err(format!(
                         "`id` `{id}` stands in line {first} too: each must be one passage's"
@@ -214,8 +214,8 @@ impl Importer<'_> {
         }
     }
 
-    /// One line of NDJSON: id, text, the rest.
-    fn record(&self, line: &str) -> Result<(Option<String>, String, Map<String, Value>), String> {
+    /// One line of NDJSON.
+    fn record(&self, line: &str) -> Result<Fields, String> {
         let value: Value =
             serde_json::from_str(line).map_err(|error| format!("no JSON: {error}"))?;
         let Value::Object(mut fields) = value else {
@@ -243,12 +243,19 @@ impl Importer<'_> {
                 return Err(format!("field `{reserved}` is kept by the store: {mend}"));
             }
         }
-        Ok((id, text, fields))
+        Ok(Fields { id, text, payload: fields })
     }
 
     fn draft(&self, id: String, text: String, payload: Map<String, Value>) -> Draft {
         Draft { id, tenant: Arc::clone(&self.tenant), text, vector: None, payload }
     }
+}
+
+/// What a line says.
+struct Fields {
+    id: Option<String>,
+    text: String,
+    payload: Map<String, Value>,
 }
 
 /// A file that was understood.

@@ -156,6 +156,23 @@ impl Collections {
 }
 
 impl Shelf {
+    /// The same shelf with the dimensions that its embedder makes, learned by one embedding of one word: for a model
+    /// whose settings do not say them.
+    pub async fn measured(mut self, call: &Call) -> Result<Shelf, ShelfError> {
+        let Some(embedder) =
+            self.embedder.as_ref().filter(|_| self.collection.dimensions.is_none())
+        else {
+            return Ok(self);
+        };
+        let request =
+            EmbedRequest { model: Arc::clone(&embedder.name), texts: vec!["measure".into()] };
+        let vectors = embedder.model.embed(&request, call).await.map_err(ShelfError::Embedder)?;
+        let dimensions = vectors.first().map(Vec::len);
+        self.collection =
+            Arc::new(Collection { dimensions, ..Collection::clone(&self.collection) });
+        Ok(self)
+    }
+
     /// Makes or checks the collection.
     pub async fn ensure(&self) -> Result<(), ShelfError> {
         self.memory.ensure(&self.collection).await.map_err(|e| self.failed(e))
@@ -193,7 +210,8 @@ impl Shelf {
         self.memory.count(&self.collection).await.map_err(|e| self.failed(e))
     }
 
-    async fn retrieve(&self, ask: Ask, call: &Call) -> Result<Vec<Passage>, ShelfError> {
+    /// The passages nearest to a question, best first.
+    pub async fn retrieve(&self, ask: Ask, call: &Call) -> Result<Vec<Passage>, ShelfError> {
         let Ask { text, tenant, limit, min_score, max_tokens } = ask;
         let vector = self.embed(vec![text.clone()], call).await?.pop();
         let query = Query { tenant, text, vector, limit, min_score };

