@@ -26,6 +26,7 @@ mod python;
 mod qdrant;
 mod registry;
 mod services;
+mod shipped;
 mod story;
 
 use services::{Missing, Services};
@@ -40,6 +41,7 @@ fn stories() -> Vec<Story> {
         qdrant::stories(),
         load::stories(),
         python::stories(),
+        shipped::stories(),
     ]
     .into_iter()
     .flatten()
