@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::try_join_all;
 use tokio::sync::watch;
@@ -17,6 +18,9 @@ use crate::stream::{
     From, Guarantee, Log, Membership, OnCorruptProgress, StreamError, StreamErrorKind,
     TopicPartition,
 };
+
+/// Longest wait for one batch of records that are there.
+const READ_WAIT: Duration = Duration::from_secs(5);
 
 /// How members work.
 #[derive(Clone, Debug)]
@@ -124,14 +128,22 @@ async fn member(
     }))
 }
 
+/// One past the last record that a reader will be given, by partition. The log's own end may lie behind it, where the
+/// marks of transactions stand, and a member would wait for them for ever; so the topic is read through once.
 async fn ends(
     log: &Arc<dyn Log>,
     sources: &[(Arc<str>, From)],
 ) -> Result<HashMap<TopicPartition, i64>, StreamError> {
     let mut ends = HashMap::new();
-    for (topic, _) in sources {
+    for (topic, from) in sources {
         for extent in log.extents(topic).await? {
-            ends.insert(extent.at, extent.high);
+            ends.insert(extent.at, 0);
+        }
+        let mut follower = log.follow(topic, *from).await?;
+        while !follower.caught_up() {
+            for record in follower.next(READ_WAIT).await? {
+                ends.insert(record.at, record.offset + 1);
+            }
         }
     }
     Ok(ends)

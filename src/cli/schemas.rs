@@ -1,19 +1,17 @@
 //! `schemas`: what the registry has, and putting something in.
 
 use std::io::Write;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 
 use clap::{Args as Group, Parser, Subcommand};
 use serde_json::{Value, json};
 
-use super::{Failure, Format, Outcome};
+use super::{Failure, Format, Outcome, print};
+use crate::app::connect;
 use crate::codec::CodecError;
 use crate::codec::avro::shipped;
-use crate::codec::registry::embedded::Embedded;
-use crate::codec::registry::http::Http;
 use crate::codec::registry::{Registry, Verdict, Which, value_subject};
-use crate::settings::{RegistrySettings, Settings};
+use crate::settings::{self, Process, Settings};
 
 /// Bytes of a schema file.
 const MAX_SCHEMA: u64 = 1 << 20;
@@ -94,13 +92,14 @@ pub async fn tell(args: &Args, out: &mut (dyn Write + Send)) -> Outcome {
             return say(out, text.trim_end());
         }
     }
-    let settings = super::open(args.settings.as_deref())?;
-    let registry = registry(&settings)?;
+    let settings = read(args.settings.as_deref())?;
+    let codecs = connect::codecs(&settings).map_err(|error| Failure::Runtime(error.message))?;
+    let registry = &**codecs.registry();
     match &args.action {
-        Action::List => list(&*registry, args.format, out).await,
-        Action::Show { name, version } => show(&*registry, name, *version, args.format, out).await,
-        Action::Check(target) => check(&*registry, target, args.format, out).await,
-        Action::Register(target) => register(&*registry, target, args.format, out).await,
+        Action::List => list(registry, args.format, out).await,
+        Action::Show { name, version } => show(registry, name, *version, args.format, out).await,
+        Action::Check(target) => check(registry, target, args.format, out).await,
+        Action::Register(target) => register(registry, target, args.format, out).await,
     }
 }
 
@@ -249,11 +248,11 @@ fn full_name(text: &str) -> Option<String> {
     }
 }
 
-fn registry(settings: &Settings) -> Result<Arc<dyn Registry>, CodecError> {
-    Ok(match &settings.registry {
-        RegistrySettings::Http(config) => Arc::new(Http::new(config)?),
-        RegistrySettings::Embedded => Arc::new(Embedded::open(&settings.embedded_file())?),
-    })
+fn read(path: Option<&Path>) -> Result<Settings, Failure> {
+    let default = Path::new(settings::DEFAULT_FILE);
+    let path = path.or_else(|| default.is_file().then_some(default));
+    let environment = Process::beside(path.unwrap_or(default));
+    settings::load(path, &environment).map_err(|found| print::wrong(&found))
 }
 
 impl From<CodecError> for Failure {

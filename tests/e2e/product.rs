@@ -35,14 +35,15 @@ impl World {
     /// Returns at once: see [`Engine::ready`].
     pub fn engine(&self, name: &str, settings: &str, pipelines: &[&Path]) -> Engine {
         let port = free_port();
-        let state = self.dir().join(format!("state-{name}"));
+        // One folder for all engines of a story, as on one machine: it is what tells their instances apart.
+        let state = self.dir().join("state");
         let settings = format!(
             "{settings}\nstate: {}\nserver: {{ listen: \"127.0.0.1:{port}\" }}\n",
             state.display()
         );
         let settings = self.write(&format!("{name}.yaml"), &settings);
         let mut command = self.product();
-        command.arg("run").arg("--settings").arg(settings).args(pipelines);
+        command.args(["run", "--log", "info", "--settings"]).arg(settings).args(pipelines);
         Engine { kept: Kept::start(&command, &self.dir().join(name)).unwrap(), command, port }
     }
 
@@ -137,8 +138,9 @@ impl Mock {
 
     /// Every call it took, by its start.
     pub fn ledger(&self) -> Vec<Value> {
-        let lines = http_get(self.port, "/ledger").unwrap().1;
-        match serde_json::from_str(&lines).unwrap() {
+        let page = http_get(self.port, "/ledger").unwrap().1;
+        let mut page: Value = serde_json::from_str(&page).unwrap();
+        match page["entries"].take() {
             Value::Array(calls) => calls,
             other => panic!("the ledger is no list: {other}"),
         }

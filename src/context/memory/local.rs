@@ -1,5 +1,5 @@
-//! Memory in the file of the local log: words in a full-text index, vectors by an exact scan. Right for one machine and
-//! up to some 100,000 passages.
+//! Memory in the file of the local log. Words and vectors are looked through one by one, exactly: right for one machine
+//! and up to some 100,000 passages.
 //!
 //! Two threads stand behind it, one that reads and one that writes, each with its own connection: a read never waits
 //! for a write, and no runtime thread waits for a disk. Several processes may share the
@@ -15,11 +15,13 @@ use super::{
 };
 use crate::base::sqlite::{self, SqliteErrorKind};
 
+mod best;
+mod dense;
 mod hand;
+mod held;
 mod schema;
 mod search;
 mod sparse;
-mod vectors;
 mod write;
 
 use hand::Hand;
@@ -34,10 +36,10 @@ pub struct Local {
 impl Local {
     /// Opens the file, which is made when it is not there.
     pub async fn open(path: &Path) -> Result<Self, MemoryError> {
-        Self::with_cache(path, vectors::CACHE_BYTES).await
+        Self::with_cache(path, held::BYTES).await
     }
 
-    /// Like [`Local::open`], with a bound of its own for the vectors held in memory, in bytes.
+    /// Like [`Local::open`], with a bound of its own for what is held in memory, in bytes.
     pub async fn with_cache(path: &Path, bound: usize) -> Result<Self, MemoryError> {
         let at = path.to_owned();
         let writer = Hand::start("memory-writer", move || {
@@ -48,7 +50,7 @@ impl Local {
         let writer = writer.await?;
         let at = path.to_owned();
         let reader = Hand::start("memory-reader", move || {
-            Ok(Reader { connection: open(&at)?, cache: vectors::Cache::new(bound) })
+            Ok(Reader { connection: open(&at)?, cache: held::Cache::new(bound) })
         });
         Ok(Local { reader: reader.await?, writer })
     }

@@ -126,31 +126,38 @@ impl Words {
         terms
     }
 
-    /// How many times each word stands in a passage.
-    pub fn count(&self, text: &str) -> BTreeMap<Term, u32> {
-        let mut counted = BTreeMap::new();
+    /// The words of a passage, ascending, and how many times each stands there; more than 255 times are not told apart.
+    pub fn count(&self, text: &str) -> Counted {
+        let mut counted = Counted::default();
         for term in self.terms(text) {
-            *counted.entry(term).or_default() += 1;
+            let times: &mut u8 = counted.times.entry(term).or_default();
+            *times = times.saturating_add(1);
+            counted.length = counted.length.saturating_add(1);
         }
         counted
     }
 
     /// The words of a passage with their weights, ascending.
     pub fn passage(&self, text: &str) -> Vec<(Term, f32)> {
-        let counted = self.count(text);
-        let length = counted.values().sum();
-        counted.into_iter().map(|(term, times)| (term, weight(times, length))).collect()
+        let Counted { times, length } = self.count(text);
+        times.into_iter().map(|(term, times)| (term, weight(times, length))).collect()
     }
 }
 
-/// What a word weighs that stands `times` in a passage of `length` words.
-pub fn weight(times: u32, length: u32) -> f32 {
-    let times = times as f32;
-    times * MOST / (times + K * (1.0 - B + B * length as f32 / USUAL_LENGTH))
+/// The words of a passage.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// How many times each stands there.
+    pub times: BTreeMap<Term, u8>,
+    /// How many words stand there in all.
+    pub length: u32,
 }
 
-/// What no weight reaches.
-pub const MOST: f32 = K + 1.0;
+/// What a word weighs that stands `times` in a passage of `length` words.
+pub fn weight(times: u8, length: u32) -> f32 {
+    let times = f32::from(times);
+    times * (K + 1.0) / (times + K * (1.0 - B + B * length as f32 / USUAL_LENGTH))
+}
 
 /// What a word counts that `with` of `all` passages have. Never below zero.
 pub fn rarity(with: u64, all: u64) -> f32 {

@@ -129,14 +129,14 @@ async fn filled(memory: &dyn Memory, collection: &Collection, points: Vec<Point>
 /// A vector of a text's words, each a direction drawn from its id: the more words two texts share, the nearer they are.
 pub fn bag_of_words(text: &str, dimensions: usize) -> Vec<f32> {
     let mut vector = vec![0.0; dimensions];
-    for (term, times) in Words::new(Language::English).count(text) {
+    for (term, times) in Words::new(Language::English).count(text).times {
         let mut draw = u64::from(term);
         for _ in 0..16 {
             draw = draw
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1_442_695_040_888_963_407);
             let sign = if draw >> 63 == 0 { 1.0 } else { -1.0 };
-            vector[(draw >> 33) as usize % dimensions] += sign * (times as f32).sqrt();
+            vector[(draw >> 33) as usize % dimensions] += sign * f32::from(times).sqrt();
         }
     }
     vector

@@ -45,7 +45,7 @@ fn near(vector: [f32; 2]) -> Query {
 }
 
 #[tokio::test]
-async fn every_behaviour_holds_when_vectors_are_read_from_the_file() {
+async fn every_behaviour_holds_when_nothing_fits_into_memory() {
     for behaviour in BEHAVIOURS {
         let folder = tempfile::tempdir().unwrap();
         behaviour(Arc::new(Local::with_cache(&file(&folder), 0).await.unwrap())).await;
@@ -103,6 +103,26 @@ async fn a_process_sees_what_another_one_wrote_and_forgot() {
 }
 
 #[tokio::test]
+async fn passages_are_found_after_all_of_them_were_rewritten() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = opened(&file(&folder)).await;
+    let kb = collection("rewritten", Some(2));
+    store.ensure(&kb).await.unwrap();
+    for round in 0..3 {
+        // The passage that is near, and has the word, is another one in each round.
+        let points = (0..2_000).map(|n| match n == round * 500 + 7 {
+            true => at(point(&n.to_string(), "walrus"), [1.0, 0.0]),
+            false => at(point(&n.to_string(), "some seal"), [-1.0, n as f32]),
+        });
+        store.remember(&kb, points.collect()).await.unwrap();
+        let near = ids(&store, &kb, Query { limit: 1, ..near([1.0, 0.0]) }).await;
+        assert_eq!(near, [(round * 500 + 7).to_string()]);
+        assert_eq!(ids(&store, &kb, question("walrus")).await, near);
+    }
+    assert_eq!(store.count(&kb).await.unwrap(), 2_000);
+}
+
+#[tokio::test]
 async fn words_that_are_in_every_passage_do_not_change_the_order() {
     let folder = tempfile::tempdir().unwrap();
     let store = opened(&file(&folder)).await;
@@ -147,7 +167,8 @@ async fn a_file_that_is_no_database_is_unavailable() {
         .unwrap();
     let failed = Local::open(&file(&folder)).await.err().unwrap();
     assert_eq!(failed.kind, MemoryErrorKind::Unavailable);
-    let failed = Local::open(&folder.path().join("missing/log.db")).await.err().unwrap();
+    // A folder that can't be made, since a file is in its place.
+    let failed = Local::open(&file(&folder).join("log.db")).await.err().unwrap();
     assert_eq!(failed.kind, MemoryErrorKind::Unavailable);
 }
 

@@ -4,13 +4,14 @@ use rusqlite::{Connection, params};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::vectors::{self, Cache};
-use super::{failed, row, sparse};
+use super::best::Ranked;
+use super::held::Cache;
+use super::{dense, failed, row, sparse};
 use crate::context::memory::fusion::{self, SPARE};
 use crate::context::memory::words::Words;
 use crate::context::memory::{Collection, MemoryError, Passage, Query};
 
-/// The reading side: a connection and the vectors it holds.
+/// The reading side: a connection and what it holds in memory.
 pub(super) struct Reader {
     pub connection: Connection,
     pub cache: Cache,
@@ -19,8 +20,8 @@ pub(super) struct Reader {
 /// The rankings of one question: passage numbers, best first.
 #[derive(Default)]
 struct Sides {
-    dense: Option<Vec<(i64, f32)>>,
-    sparse: Option<Vec<(i64, f32)>>,
+    dense: Option<Ranked>,
+    sparse: Option<Ranked>,
 }
 
 impl Reader {
@@ -59,30 +60,31 @@ fn rank(
     queries: &[Query],
 ) -> rusqlite::Result<Vec<Sides>> {
     let words = Words::new(collection.language);
+    let dimensions = collection.dimensions.unwrap_or(0);
+    let look = cache.look(connection, number, dimensions)?;
     let mut all = Vec::with_capacity(queries.len());
     let mut aims = Vec::new();
     for query in queries {
         let mut sides = Sides::default();
         let terms = words.question(&query.text);
-        let vector = query.vector.as_deref().filter(|_| collection.dimensions.is_some());
+        let vector = query.vector.as_deref().filter(|_| dimensions > 0);
         let limit = match (vector, terms.is_empty()) {
             (Some(_), false) => fusion::depth(query.limit),
             _ => query.limit + SPARE,
         };
         let tenant = collection.tenants.then_some(&*query.tenant);
         if query.limit > 0 && !terms.is_empty() {
-            let aim = sparse::Aim { terms, tenant, limit };
-            sides.sparse = Some(sparse::best(connection, number, &words, &aim)?);
+            sides.sparse = Some(look.with_words(&sparse::Aim { terms, tenant, limit })?);
         }
         if let Some(vector) = vector.filter(|_| query.limit > 0) {
             let floor = query.min_score.map_or(f32::NEG_INFINITY, |floor| floor as f32);
-            aims.push(vectors::Aim { vector: vectors::unit(vector), tenant, floor, limit });
+            aims.push(dense::Aim { vector: dense::unit(vector), tenant, floor, limit });
             sides.dense = Some(Vec::new());
         }
         all.push(sides);
     }
-    if let Some(dimensions) = collection.dimensions.filter(|_| !aims.is_empty()) {
-        let mut nearest = cache.nearest(connection, number, dimensions, &aims)?.into_iter();
+    if !aims.is_empty() {
+        let mut nearest = look.nearest(&aims)?.into_iter();
         for dense in all.iter_mut().filter_map(|sides| sides.dense.as_mut()) {
             *dense = nearest.next().unwrap_or_default();
         }
@@ -91,8 +93,8 @@ fn rank(
 }
 
 impl Sides {
-    fn fused(self, limit: usize) -> Vec<(i64, f32)> {
-        let numbers = |side: Vec<(i64, f32)>| side.into_iter().map(|(number, _)| number).collect();
+    fn fused(self, limit: usize) -> Ranked {
+        let numbers = |side: Ranked| side.into_iter().map(|(number, _)| number).collect();
         let mut ranked = match (self.dense, self.sparse) {
             (Some(dense), Some(sparse)) => fusion::fuse(&[numbers(dense), numbers(sparse)]),
             (Some(side), None) | (None, Some(side)) => side,
