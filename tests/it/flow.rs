@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use tokio::time::Instant;
+use vivremotion::base::clock::parse_time;
 use vivremotion::flow::member::Bounds;
 use vivremotion::model::{Call, ChatReply, ChatRequest, EmbedRequest, Model, ModelError};
 use vivremotion::stream::{CommitErrorKind, TopicPartition};
@@ -84,7 +85,7 @@ async fn a_stage_starts_when_its_own_inputs_are_ready() {
     };
     let (slow, after) = (run("slow"), run("after"));
     assert!(slow["duration_us"].as_i64().unwrap() >= 5_000_000);
-    let start = |run: &Value| run["started_at"].as_i64().unwrap();
+    let start = |run: &Value| parse_time(run["started_at"].as_str().unwrap()).unwrap();
     assert!(start(&after) - start(&slow) < 100, "{after} {slow}");
 }
 
