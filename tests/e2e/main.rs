@@ -24,6 +24,7 @@ mod parts;
 mod product;
 mod python;
 mod qdrant;
+mod readme;
 mod registry;
 mod services;
 mod shipped;
@@ -36,6 +37,7 @@ use story::{Story, World};
 fn stories() -> Vec<Story> {
     [
         parts::stories(),
+        readme::stories(),
         kafka::stories(),
         registry::stories(),
         qdrant::stories(),

@@ -27,7 +27,6 @@ const BORDERS: [Border; 10] = [
         words: &["SystemTime::now", "rand::random(", "rand::random::"],
         within: &["src/base/clock.rs"],
     },
-    // The second signal ends the process at once.
     Border { words: &["process::exit"], within: &["src/main.rs", "src/cli/signals.rs"] },
     // Whoever spawns keeps what it spawned: a `JoinSet`, a thread's handle, or a task's, as these do.
     Border {

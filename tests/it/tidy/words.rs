@@ -21,8 +21,8 @@ const UNSOUND: [&str; 3] = [concat!("#[ig", "nore"), concat!("should_", "panic")
 
 /// Files that may nevertheless, each with its reason.
 const MAY: [(&str, &str); 3] = [
+    ("tests/it/support/driver.rs", "moves a clock that its tests hold"),
     ("tests/e2e/services/wait.rs", "waits for another process by polling a level"),
-    ("tests/it/support/driver.rs", "lets a held clock go on"),
     ("tests/e2e/kafka.rs", "spaces its load, backs off, freezes a broker for a while"),
 ];
 
