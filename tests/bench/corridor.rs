@@ -26,7 +26,7 @@ mod table;
 mod work;
 
 #[path = "../e2e/services/mod.rs"]
-#[expect(dead_code, reason = "a part of what the stories need")]
+#[expect(dead_code, unused_imports, reason = "a part of what the stories need")]
 mod services;
 
 use services::{Need, Services};
@@ -110,7 +110,8 @@ impl Orders {
         while let Some(word) = words.next() {
             let mut value = || words.next().ok_or_else(|| format!("`{word}` needs a value"));
             let number = |text: String| {
-                text.parse().map_err(|_| format!("`{text}` is not a number: expected such as 3"))
+                text.parse::<usize>()
+                    .map_err(|_| format!("`{text}` is not a number: expected such as 3"))
             };
             match word.as_str() {
                 // Cargo says it to every benchmark.
