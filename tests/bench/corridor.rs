@@ -85,6 +85,9 @@ fn measure(orders: &Orders, place: &Place, services: &Services, table: &mut Tabl
     };
     table.add(Row::new(name("added latency p50"), "ms", Some(goal), &times.p50));
     table.add(Row::new(name("added latency p99"), "ms", None, &times.p99));
+    for (part, mean) in times.parts {
+        table.add(Row::new(name(&format!("  {part}")), "ms", None, &[mean]));
+    }
 }
 
 /// The command line.
