@@ -26,7 +26,7 @@ mod table;
 mod work;
 
 #[path = "../e2e/services/mod.rs"]
-#[expect(dead_code, reason = "a part of what the stories need")]
+#[expect(dead_code, unused_imports, reason = "a part of what the stories need")]
 mod services;
 
 use services::{Need, Services};
@@ -85,6 +85,9 @@ fn measure(orders: &Orders, place: &Place, services: &Services, table: &mut Tabl
     };
     table.add(Row::new(name("added latency p50"), "ms", Some(goal), &times.p50));
     table.add(Row::new(name("added latency p99"), "ms", None, &times.p99));
+    for (part, mean) in times.parts {
+        table.add(Row::new(name(&format!("  {part}")), "ms", None, &[mean]));
+    }
 }
 
 /// The command line.
@@ -110,7 +113,8 @@ impl Orders {
         while let Some(word) = words.next() {
             let mut value = || words.next().ok_or_else(|| format!("`{word}` needs a value"));
             let number = |text: String| {
-                text.parse().map_err(|_| format!("`{text}` is not a number: expected such as 3"))
+                text.parse::<usize>()
+                    .map_err(|_| format!("`{text}` is not a number: expected such as 3"))
             };
             match word.as_str() {
                 // Cargo says it to every benchmark.

@@ -16,12 +16,22 @@ const RATE: u32 = 200;
 const WARM: usize = 200;
 const STUCK: Duration = Duration::from_secs(60);
 
+/// What the engine itself says of its part: histograms of its page.
+const PARTS: [(&str, &str); 4] = [
+    ("record to admission, mean", "vivremotion_event_queue"),
+    ("admission to outbox, mean", "vivremotion_event_duration"),
+    ("model call, mean", "gen_ai_client_operation_duration"),
+    ("commit, mean", "vivremotion_commit_duration"),
+];
+
 /// Milliseconds, of each run.
 pub struct Times {
     /// Half of the events were faster.
     pub p50: Vec<f64>,
     /// All but one in a hundred were faster.
     pub p99: Vec<f64>,
+    /// Where the time went, over all runs.
+    pub parts: Vec<(&'static str, f64)>,
 }
 
 /// Measures it, in one engine.
@@ -30,7 +40,7 @@ pub async fn added(plan: &Plan, dir: &Path, runs: usize) -> Times {
     let mut first = 0;
     run(&mut job, first, WARM).await;
     first += WARM;
-    let mut times = Times { p50: Vec::new(), p99: Vec::new() };
+    let mut times = Times { p50: Vec::new(), p99: Vec::new(), parts: Vec::new() };
     for _ in 0..runs {
         let mut took = run(&mut job, first, plan.events).await;
         first += plan.events;
@@ -39,6 +49,8 @@ pub async fn added(plan: &Plan, dir: &Path, runs: usize) -> Times {
         times.p50.push(at(50));
         times.p99.push(at(99));
     }
+    let part = |(name, histogram)| Some((name, job.engine.mean(histogram)?));
+    times.parts = PARTS.into_iter().filter_map(part).collect();
     times
 }
 
