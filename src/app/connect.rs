@@ -13,6 +13,7 @@ use crate::codec::registry::Registry;
 use crate::codec::registry::embedded::Embedded;
 use crate::codec::registry::http::Http;
 use crate::codec::{CodecErrorKind, Codecs};
+use crate::context::memory::batch::Batched;
 use crate::context::memory::local::Local as LocalMemory;
 use crate::context::memory::qdrant::{Options, Qdrant};
 use crate::context::memory::shelf::{Collections, Embedder, Shelf, ShelfError};
@@ -23,7 +24,7 @@ use crate::settings::{
     CollectionSettings, LogSettings, RegistrySettings, Settings, Store, Synchronous,
 };
 use crate::stage::Wiring;
-use crate::stream::kafka::{KafkaConfig, KafkaLog};
+use crate::stream::kafka::KafkaLog;
 use crate::stream::local;
 use crate::stream::{Log, StreamError, StreamErrorKind};
 
@@ -124,15 +125,7 @@ pub async fn log(
             let file = local::Settings { path: local.path.clone(), synchronous };
             Ok(Arc::new(local::Local::open(file, Arc::clone(clock)).await?))
         }
-        LogSettings::Kafka(kafka) => {
-            let client = kafka.client.iter();
-            let config = KafkaConfig {
-                brokers: kafka.brokers.clone(),
-                client: client.map(|(k, v)| (k.clone(), v.expose().to_owned())).collect(),
-                group_prefix: kafka.group_prefix.to_string(),
-            };
-            Ok(Arc::new(KafkaLog::new(config)?))
-        }
+        LogSettings::Kafka(kafka) => Ok(Arc::new(KafkaLog::new(kafka.config())?)),
     }
 }
 
@@ -174,7 +167,9 @@ pub async fn collections(
             let api_key = api_key.as_ref().map(|key| key.expose().to_owned());
             let options = Options { api_key, ..Options::new(url.clone()) };
             let qdrant = Qdrant::new(options);
-            Arc::new(qdrant.map_err(|error| ConnectError::wrong(error.message))?)
+            let qdrant = qdrant.map_err(|error| ConnectError::wrong(error.message))?;
+            // Questions of many events share a round trip.
+            Arc::new(Batched::new(Arc::new(qdrant)))
         }
     };
     let bare = CollectionSettings {

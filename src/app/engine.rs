@@ -15,12 +15,12 @@ use super::groups::{Working, work};
 use super::instance::Instance;
 use super::lines::{Shared, line};
 use super::spent::{self, Spent};
-use super::topics::{self, Need};
+use super::topics::{self, Need, Role};
 use super::{known, models};
 use crate::base::clock::{Clock, SystemClock};
 use crate::base::diagnostic::Diagnostics;
 use crate::budget::{Account, Limits as Budgets, Wallet};
-use crate::codec::Codecs;
+use crate::codec::{Codecs, Content};
 use crate::context::memory::shelf::Collections;
 use crate::event::money::Money;
 use crate::flow::Line;
@@ -35,6 +35,7 @@ use crate::pipeline::plan::Plan;
 use crate::settings::{LogSettings, Settings};
 use crate::stage::http::Http;
 use crate::stage::{StageKind, Wiring};
+use crate::stream::kafka::{probe, probe_name, recall, remember};
 use crate::stream::{Guarantee, Log};
 use crate::telemetry::serve::serve;
 
@@ -130,6 +131,7 @@ pub async fn start(
     let codecs = Arc::new(connect::codecs(&settings)?);
     let plans = checked(&settings, &codecs, loaded, order, &outages, &clock).await?;
     let made = topics_there(&settings, &*log, &codecs, &plans, order, &outages, &clock).await?;
+    keeps_its_promises(&settings, &cluster).await?;
     let names: BTreeSet<Arc<str>> =
         plans.iter().flat_map(|p| &p.stages).filter_map(|s| s.kind.facts().collection).collect();
     let asked: BTreeSet<Arc<str>> =
@@ -281,7 +283,8 @@ async fn topics_there(
     outages: &Outages,
     clock: &Arc<dyn Clock>,
 ) -> Result<Vec<Arc<str>>, StartError> {
-    let needs: Vec<Need> = topics::needs(plans);
+    let mut needs: Vec<Need> = topics::needs(plans);
+    needs.extend(probe_need(settings));
     let create = order.create || kafka(settings).is_none_or(|kafka| kafka.create);
     let made = match create {
         true => {
@@ -311,11 +314,43 @@ async fn topics_there(
     }
 }
 
+/// The topic of the start-up probe, where there is something to probe.
+fn probe_need(settings: &Settings) -> Option<Need> {
+    let kafka = kafka(settings).filter(|kafka| kafka.guarantee == Guarantee::ExactlyOnce)?;
+    Some(Need {
+        name: probe_name(&kafka.config()).into(),
+        role: Role::Probe,
+        content: Content::Own,
+        like: None,
+        pipelines: Vec::new(),
+    })
+}
+
+/// Asks a cluster, once, whether it keeps what `exactly_once` rests on. The verdict is kept in the state folder.
+async fn keeps_its_promises(settings: &Settings, cluster: &str) -> Result<(), StartError> {
+    let kafka = kafka(settings).filter(|kafka| kafka.guarantee == Guarantee::ExactlyOnce);
+    let Some(kafka) = kafka.filter(|_| !recall(&settings.state, cluster)) else { return Ok(()) };
+    let verdict = probe(&kafka.config()).await?;
+    if !verdict.holds() {
+        return Err(StartError::Refused(format!(
+            "this cluster can't keep `guarantee: exactly_once`:\n  {}\nset `log.kafka.guarantee: at_least_once`, or use another cluster",
+            verdict.refusals.join("\n  ")
+        )));
+    }
+    remember(&settings.state, cluster).map_err(|error| {
+        let state = settings.state.display();
+        StartError::Refused(format!("can't write to the state folder `{state}`: {error}"))
+    })
+}
+
 fn absent(missing: &[Need]) -> String {
     let mut text = String::from("topics are missing:\n");
     for need in missing {
-        let pipelines = need.pipelines.join(", ");
-        text.push_str(&format!("  {} ({} of {pipelines})\n", need.name, need.role.word()));
+        let of = match need.pipelines.is_empty() {
+            true => String::new(),
+            false => format!(" of {}", need.pipelines.join(", ")),
+        };
+        text.push_str(&format!("  {} ({}{of})\n", need.name, need.role.word()));
     }
     text.push_str("make them, or set `log.kafka.create: true`");
     text

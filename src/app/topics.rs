@@ -23,6 +23,8 @@ pub enum Role {
     Costs,
     /// Dead letters.
     DeadLetters,
+    /// The start-up probe writes to it.
+    Probe,
 }
 
 impl Role {
@@ -35,6 +37,7 @@ impl Role {
             Role::Published => "published",
             Role::Costs => "costs",
             Role::DeadLetters => "dead letters",
+            Role::Probe => "start-up probe",
         }
     }
 }
@@ -138,7 +141,12 @@ fn config(role: Role) -> Vec<(String, String)> {
             setting("retention.ms", "1209600000"),
             setting("max.message.bytes", "1114124"),
         ],
-        Role::Source | Role::Sink | Role::Failures | Role::Published | Role::Costs => Vec::new(),
+        Role::Source
+        | Role::Sink
+        | Role::Failures
+        | Role::Published
+        | Role::Costs
+        | Role::Probe => Vec::new(),
     }
 }
 
@@ -151,7 +159,7 @@ pub async fn schemas(
 ) -> Result<Vec<String>, CodecError> {
     let mut wrong = Vec::new();
     for need in needs {
-        if matches!(need.role, Role::Source | Role::DeadLetters) {
+        if matches!(need.role, Role::Source | Role::DeadLetters | Role::Probe) {
             continue;
         }
         match codecs.prepare(&need.name, need.content, create).await {
