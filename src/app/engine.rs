@@ -144,7 +144,11 @@ pub async fn start(
     patiently(&outages, &clock, "memory", async || collections.ensure().await).await?;
     let mut backlogs = Vec::new();
     for plan in &plans {
-        backlogs.push((Arc::clone(&plan.name), backlog::of(&*log, plan).await?));
+        // A cluster that has never had a group answers for none until it has made its own topic.
+        let backlog = patiently(&outages, &clock, log_name(&settings), async || {
+            backlog::of(&*log, plan).await
+        });
+        backlogs.push((Arc::clone(&plan.name), backlog.await?));
     }
     let wallets = wallets(&settings, &*log, &codecs, &plans, &clock).await?;
     let shared = Shared {

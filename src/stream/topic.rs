@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::{Output, StreamError, StreamErrorKind, Topic};
+use super::{StreamError, StreamErrorKind, Topic};
 
 #[cfg(test)]
 mod tests;
@@ -59,13 +59,11 @@ impl TopicRules {
         Ok(rules)
     }
 
-    /// Why this record can never be written to that topic, if so.
-    pub fn refuses(&self, output: &Output) -> Option<String> {
-        (output.size() > self.max_bytes).then(|| {
+    /// Why a record of that size can never be written to that topic, if so.
+    pub fn refuses(&self, topic: &str, size: usize) -> Option<String> {
+        (size > self.max_bytes).then(|| {
             format!(
-                "a record of {} bytes for `{}`, which takes {} (`max.message.bytes`)",
-                output.size(),
-                output.topic,
+                "a record of {size} bytes for `{topic}`, which takes {} (`max.message.bytes`)",
                 self.max_bytes
             )
         })

@@ -1,12 +1,17 @@
 //! `/live`, `/ready` and `/metrics` over HTTP.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::get;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
+use tokio::time::sleep;
+
+/// Between two rounds in which samples of histograms are added up.
+const UPKEEP: Duration = Duration::from_secs(5);
 
 /// What keeps the process from being ready, in words; empty when it is.
 pub type Unready = Arc<dyn Fn() -> Vec<String> + Send + Sync>;
@@ -17,6 +22,7 @@ pub async fn serve(
     page: Option<PrometheusHandle>,
     unready: Unready,
 ) -> std::io::Result<()> {
+    let kept = page.clone();
     let app = Router::new()
         .route("/live", get(async || "live\n"))
         .route(
@@ -38,5 +44,18 @@ pub async fn serve(
                 async move { ([("content-type", "text/plain; version=0.0.4")], text) }
             }),
         );
-    axum::serve(listener, app).await
+    tokio::select! {
+        served = axum::serve(listener, app).into_future() => served,
+        () = upkeep(kept) => Ok(()),
+    }
+}
+
+/// Adds up samples without end: where nobody reads the page they would else be kept, every one.
+async fn upkeep(page: Option<PrometheusHandle>) {
+    loop {
+        sleep(UPKEEP).await;
+        if let Some(page) = &page {
+            page.run_upkeep();
+        }
+    }
 }

@@ -2,7 +2,11 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::sync::Arc;
 
+use bytes::Bytes;
+
+use super::headers;
 use super::records::Appender;
 use super::writer::Desk;
 use crate::stream::{Output, StreamErrorKind};
@@ -15,40 +19,66 @@ pub(super) struct Unwritable {
     pub message: String,
 }
 
+/// A record as it will stand in its table. It shares what it can with the output that it is made of: the writer's thread
+/// takes it along, and a copy of every header's name would cost more than packing them.
+pub(super) struct Row {
+    topic: Arc<str>,
+    partition: Option<i32>,
+    size: usize,
+    pub timestamp: Option<i64>,
+    pub key: Option<Bytes>,
+    pub headers: Option<Vec<u8>>,
+    pub value: Option<Bytes>,
+}
+
+/// Packs records, to be written by [`append`].
+pub(super) fn pack(outputs: &[Output]) -> Vec<Row> {
+    let row = |output: &Output| Row {
+        topic: Arc::clone(&output.topic),
+        partition: output.partition,
+        size: output.size(),
+        timestamp: output.timestamp,
+        key: output.key.clone(),
+        headers: headers::encode(&output.headers),
+        value: output.value.clone(),
+    };
+    outputs.iter().map(row).collect()
+}
+
 /// Writes these records at the ends of their topics. Refuses before it writes any.
 pub(super) fn append(
     desk: &mut Desk<'_>,
-    outputs: &[Output],
+    rows: &[Row],
 ) -> rusqlite::Result<Result<(), Unwritable>> {
-    let mut rows = Vec::with_capacity(outputs.len());
-    for (index, output) in outputs.iter().enumerate() {
+    let mut topics = Vec::with_capacity(rows.len());
+    for (index, row) in rows.iter().enumerate() {
         let refuse = |kind, message| Ok(Err(Unwritable { index, kind, message }));
-        let Some(row) = desk.topics.find(desk.transaction, &output.topic)? else {
-            let message = super::fault::unknown_topic(&output.topic).message;
+        let Some(topic) = desk.topics.find(desk.transaction, &row.topic)? else {
+            let message = super::fault::unknown_topic(&row.topic).message;
             return refuse(StreamErrorKind::UnknownTopic, message);
         };
-        if let Some(partition) = output.partition.filter(|partition| *partition != 0) {
+        if let Some(partition) = row.partition.filter(|partition| *partition != 0) {
             let message =
-                format!("topic `{}` has one partition, not a partition {partition}", output.topic);
+                format!("topic `{}` has one partition, not a partition {partition}", row.topic);
             return refuse(StreamErrorKind::Setting, message);
         }
-        if let Some(reason) = row.rules.refuses(output) {
+        if let Some(reason) = topic.rules.refuses(&row.topic, row.size) {
             return refuse(StreamErrorKind::Setting, reason);
         }
-        rows.push(row);
+        topics.push(topic);
     }
     let mut appenders: HashMap<i64, Appender<'_>> = HashMap::new();
-    for (row, output) in rows.iter().zip(outputs) {
-        let appender = match appenders.entry(row.id) {
+    for (topic, row) in topics.iter().zip(rows) {
+        let appender = match appenders.entry(topic.id) {
             Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) => new.insert(Appender::new(desk.transaction, row)?),
+            Entry::Vacant(new) => new.insert(Appender::new(desk.transaction, topic)?),
         };
-        appender.append(output, desk.now)?;
+        appender.append(row, desk.now)?;
     }
     Ok(Ok(()))
 }
 
 /// About what these records add to the file.
-pub(super) fn size(outputs: &[Output]) -> usize {
-    outputs.iter().map(|output| output.size() + 32).sum()
+pub(super) fn size(rows: &[Row]) -> usize {
+    rows.iter().map(|row| row.size + 32).sum()
 }

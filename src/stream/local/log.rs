@@ -137,8 +137,9 @@ impl Log for Local {
     }
 
     async fn send(&self, outputs: Vec<Output>) -> Result<(), StreamError> {
-        let bytes = append::size(&outputs);
-        let sent = self.writer.write(bytes, move |desk| append::append(desk, &outputs));
+        let rows = append::pack(&outputs);
+        let bytes = append::size(&rows);
+        let sent = self.writer.write(bytes, move |desk| append::append(desk, &rows));
         let refused = sent.await.map_err(fault::stream)?;
         refused.map_err(|refused| StreamError { kind: refused.kind, message: refused.message })
     }

@@ -259,8 +259,8 @@ impl LogWriter for Committer {
             }
         }
         let (group, id) = (self.seat.group.clone(), self.seat.id);
-        let outputs = batch.outputs.clone();
-        let bytes = append::size(&outputs);
+        let rows = append::pack(&batch.outputs);
+        let bytes = append::size(&rows);
         let written = self.writer.write(bytes, move |desk| {
             if !groups::is_member(desk.transaction, &group, id)? {
                 return Ok(Err(CommitError {
@@ -268,7 +268,7 @@ impl LogWriter for Committer {
                     message: format!("another engine reads for group `{group}` now"),
                 }));
             }
-            if let Err(refused) = append::append(desk, &outputs)? {
+            if let Err(refused) = append::append(desk, &rows)? {
                 return Ok(Err(CommitError {
                     kind: CommitErrorKind::Unwritable(Some(refused.index)),
                     message: refused.message,

@@ -3,9 +3,10 @@
 use bytes::Bytes;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
+use super::append;
 use super::headers;
 use super::tables::{TopicRow, table};
-use crate::stream::{From, Output, Record, TopicPartition};
+use crate::stream::{From, Record, TopicPartition};
 
 /// One past the highest offset that was ever given.
 pub(super) fn high(connection: &Connection, topic: i64) -> rusqlite::Result<i64> {
@@ -59,14 +60,14 @@ impl<'c> Appender<'c> {
     }
 
     /// Appends a record.
-    pub fn append(&mut self, output: &Output, now: i64) -> rusqlite::Result<()> {
-        let timestamp = output.timestamp.filter(|_| !self.append_time).unwrap_or(now);
+    pub fn append(&mut self, row: &append::Row, now: i64) -> rusqlite::Result<()> {
+        let timestamp = row.timestamp.filter(|_| !self.append_time).unwrap_or(now);
         self.statement.execute(params![
             self.next,
             timestamp,
-            output.key.as_deref(),
-            headers::encode(&output.headers),
-            output.value.as_deref(),
+            row.key.as_deref(),
+            row.headers.as_deref(),
+            row.value.as_deref(),
         ])?;
         self.next += 1;
         Ok(())

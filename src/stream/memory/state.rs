@@ -130,7 +130,7 @@ impl State {
             };
             let message = match output.partition.filter(|number| !known(*number)) {
                 Some(number) => Some(format!("topic `{}` has no partition {number}", output.topic)),
-                None => held.rules.refuses(output),
+                None => held.rules.refuses(&output.topic, output.size()),
             };
             message.map(|message| StreamError { kind: StreamErrorKind::Setting, message })
         };
