@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::config::KafkaConfig;
 use super::log::blocking;
 use super::lookup::Lookup;
-use super::{fault, offsets, poll, producer};
+use super::{copy, fault, offsets, producer};
 use crate::stream::{Follower, From, Record, StreamError, StreamErrorKind, TopicPartition};
 
 /// Batches between the thread and `next`.
@@ -154,8 +154,8 @@ fn run(
         while let Some(polled) = next {
             match polled {
                 Ok(message) => {
-                    let record = poll::copy(&message, topic.clone());
-                    bytes += poll::size(&record);
+                    let record = copy::copy(&message, topic.clone());
+                    bytes += copy::size(&record);
                     records.push(record);
                 }
                 Err(KafkaError::PartitionEOF(partition)) => {

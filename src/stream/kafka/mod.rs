@@ -9,6 +9,7 @@
 
 mod assign;
 mod config;
+mod copy;
 mod direct;
 mod fault;
 mod follow;
@@ -16,6 +17,7 @@ mod log;
 mod lookup;
 mod member;
 mod offsets;
+mod outlet;
 mod poll;
 mod probe;
 mod producer;

@@ -4,27 +4,24 @@
 //! client keeps heartbeats going on its own thread until it is answered. While an answer is owed it fetches nothing, for
 //! any partition.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use bytes::Bytes;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
-use tokio::sync::mpsc::Sender;
-use tokio::sync::mpsc::error::TrySendError;
+use rdkafka::message::{BorrowedMessage, Message as _};
 use tokio::time::Instant;
 
+use super::copy::{copy, size};
 use super::member::{MemberConsumer, Rebalance, Shared};
+use super::outlet::{Delivered, Outlet};
 use super::{fault, offsets};
 use crate::stream::{
-    Delivery, Epoch, Headers, Membership, Record, Revocation, StreamError, StreamErrorKind,
-    TopicPartition,
+    Delivery, Epoch, Membership, Record, Revocation, StreamError, StreamErrorKind, TopicPartition,
 };
 
 /// The longest rest between two polls.
@@ -43,17 +40,6 @@ const DRAIN_WITHIN: Duration = Duration::from_secs(100);
 const SETTLE: Duration = Duration::from_millis(500);
 /// How long a consumer may take to close.
 const LEAVE_WITHIN: Duration = Duration::from_secs(20);
-
-/// What leaves the thread.
-pub(super) type Delivered = Result<Delivery, StreamError>;
-
-/// What outlives a consumer: where deliveries go, and the count of assignments.
-pub(super) struct Outlet {
-    out: Sender<Delivered>,
-    /// Not sent yet: the queue is full.
-    unsent: VecDeque<Delivered>,
-    epochs: u64,
-}
 
 /// How the thread goes on when a consumer is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,31 +74,6 @@ struct Draining {
     since: Instant,
 }
 
-impl Outlet {
-    pub(super) fn new(out: Sender<Delivered>) -> Self {
-        Outlet { out, unsent: VecDeque::new(), epochs: 0 }
-    }
-
-    pub(super) fn deliver(&mut self, delivery: Delivered) {
-        self.unsent.push_back(delivery);
-    }
-
-    /// Sends what the queue takes. Says whether that was everything.
-    pub(super) fn send(&mut self) -> bool {
-        while let Some(delivery) = self.unsent.pop_front() {
-            match self.out.try_send(delivery) {
-                Ok(()) => {}
-                Err(TrySendError::Full(delivery)) => {
-                    self.unsent.push_front(delivery);
-                    return false;
-                }
-                Err(TrySendError::Closed(_)) => self.unsent.clear(),
-            }
-        }
-        true
-    }
-}
-
 impl Poll {
     pub(super) fn new(
         consumer: Arc<MemberConsumer>,
@@ -144,12 +105,12 @@ impl Poll {
             if let Some(after) = self.after {
                 return (after, self.leave());
             }
-            if self.shared.closing() || self.outlet.out.is_closed() {
+            if self.shared.closing() || self.outlet.is_closed() {
                 return (After::Stop, self.leave());
             }
             let held = self.is_held();
             self.pace(held);
-            let more = (held || self.outlet.unsent.is_empty()) && self.gather();
+            let more = (held || self.outlet.backlog() == 0) && self.gather();
             if !self.outlet.send() {
                 // Set before the last try, or the reader could make room unseen.
                 self.shared.waiting.store(true, Ordering::SeqCst);
@@ -315,8 +276,7 @@ impl Poll {
     }
 
     pub(super) fn next_epoch(&mut self) -> Epoch {
-        self.outlet.epochs += 1;
-        Epoch(self.outlet.epochs)
+        self.outlet.next_epoch()
     }
 
     /// Everything is lost; [`Poll::run`] ends.
@@ -397,45 +357,10 @@ impl Poll {
         // The client mends what is merely unreachable; only the state that nobody is reachable is worth telling.
         let passing = kind == StreamErrorKind::Unavailable
             && error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown);
-        if passing || self.outlet.unsent.len() >= UNSENT {
+        if passing || self.outlet.backlog() >= UNSENT {
             tracing::debug!(target: "vivremotion::kafka", "{message}");
         } else {
             self.deliver(Err(StreamError { kind, message }));
         }
     }
-}
-
-/// Copies a record out of the client's buffer, which would pin a whole fetch.
-pub(super) fn copy(message: &BorrowedMessage<'_>, topic: Arc<str>) -> Record {
-    Record {
-        at: TopicPartition { topic, partition: message.partition() },
-        offset: message.offset(),
-        timestamp: message.timestamp().to_millis().unwrap_or(0),
-        key: message.key().map(Bytes::copy_from_slice),
-        value: message.payload().map(Bytes::copy_from_slice),
-        headers: headers(message),
-    }
-}
-
-fn headers(message: &BorrowedMessage<'_>) -> Headers {
-    let Some(headers) = message.headers() else { return Headers::new() };
-    let one = |index: usize| {
-        let header = headers.get(index);
-        (header.key.to_owned(), header.value.map(Bytes::copy_from_slice))
-    };
-    let all = || (0..headers.count()).map(one).collect();
-    // The crate panics on a name that is not UTF-8, which any producer can send: such a header loses its name and value,
-    // the others stay.
-    catch_unwind(AssertUnwindSafe(all)).unwrap_or_else(|_| {
-        let unreadable = |_| ("\u{fffd}".to_owned(), None);
-        let lenient =
-            |index| catch_unwind(AssertUnwindSafe(|| one(index))).unwrap_or_else(unreadable);
-        (0..headers.count()).map(lenient).collect()
-    })
-}
-
-pub(super) fn size(record: &Record) -> usize {
-    let len = |part: &Option<Bytes>| part.as_ref().map_or(0, Bytes::len);
-    let headers: usize = record.headers.iter().map(|(name, value)| name.len() + len(value)).sum();
-    len(&record.key) + len(&record.value) + headers
 }

@@ -194,7 +194,8 @@ impl Probe {
                 Seen::Ours => return Ok(true),
                 Seen::Missing => return Ok(false),
                 Seen::Another => {
-                    producer::rest(Duration::from_millis(rand::random_range(10..200)));
+                    let pause = u64::try_from(SystemClock.draw() % 190).unwrap_or_default();
+                    producer::rest(Duration::from_millis(10 + pause));
                 }
             }
         }

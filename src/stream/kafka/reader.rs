@@ -13,7 +13,8 @@ use tokio::sync::oneshot;
 use super::config::KafkaConfig;
 use super::fault;
 use super::member::{Shared, subscribe};
-use super::poll::{After, Delivered, Outlet, Poll};
+use super::outlet::{Delivered, Outlet};
+use super::poll::{After, Poll};
 use crate::stream::{
     Delivery, Epoch, LogReader, Membership, Record, StreamError, StreamErrorKind, TopicPartition,
 };
