@@ -1,4 +1,4 @@
-//! vivremotion: an AI gateway whose front door is an event log.
+#![doc = include_str!("README.md")]
 
 pub mod app;
 pub mod base;

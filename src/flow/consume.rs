@@ -71,11 +71,13 @@ impl Member {
                 if !partition.pending.is_empty() {
                     return self.start_next(at);
                 }
-                if partition.paused && partition.tracker.has_room() && self.has_room(2) {
-                    if let Some(partition) = self.partitions.get_mut(at) {
-                        partition.paused = false;
-                        self.reader.pause(at, false);
-                    }
+                let flows = partition.paused && partition.tracker.has_room();
+                if flows
+                    && self.has_room(2)
+                    && let Some(partition) = self.partitions.get_mut(at)
+                {
+                    partition.paused = false;
+                    self.reader.pause(at, false);
                 }
                 false
             });

@@ -123,7 +123,7 @@ pub async fn run(runner: &Runner, enriched: Enriched, purse: Arc<dyn Purse>) -> 
         purse,
     };
     let walk = Walk::new(runner, &enriched, &around, &meter);
-    let Walked { scope, values, runs, effects, degraded, verdict } = walk.to_the_end().await;
+    let Walked { scope, values, runs, effects, degraded, verdict } = walk.finish().await;
     let duration = enriched.admitted.decoded.consumed.began.elapsed();
     let (attempts, busy) = meter.finish();
     Completed {
@@ -193,7 +193,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    async fn to_the_end(mut self) -> Walked {
+    async fn finish(mut self) -> Walked {
         let first = std::mem::take(&mut self.first);
         self.take(first);
         while let Some((stage, ended)) = self.running.next().await {

@@ -44,7 +44,7 @@ pub fn metrics() -> Result<PrometheusHandle, String> {
     let builder = PrometheusBuilder::new().set_buckets(BUCKETS).map_err(|e| e.to_string())?;
     let handle = builder.install_recorder().map_err(|e| e.to_string())?;
     for (name, kind, unit, description) in METRICS {
-        let unit = (*unit == "s").then_some(Unit::Seconds).unwrap_or(Unit::Count);
+        let unit = if *unit == "s" { Unit::Seconds } else { Unit::Count };
         match kind {
             Kind::Counter => metrics::describe_counter!(*name, unit, *description),
             Kind::Gauge => metrics::describe_gauge!(*name, unit, *description),

@@ -27,7 +27,12 @@ mod table;
 mod work;
 
 #[path = "../e2e/services/mod.rs"]
-#[expect(dead_code, unused_imports, reason = "a part of what the stories need")]
+#[expect(
+    dead_code,
+    unused_imports,
+    clippy::expect_used,
+    reason = "a part of what the stories need, which says why it can't go on"
+)]
 mod services;
 
 use services::{Need, Services};

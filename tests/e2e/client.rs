@@ -1,13 +1,12 @@
 //! A Kafka client that is not the product's: what any other application would send and see.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Headers, Message};
+use rdkafka::message::Message;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use serde_json::Value;
@@ -17,12 +16,8 @@ const WAIT: Duration = Duration::from_secs(30);
 /// A record as JSON has it.
 #[derive(Clone, Debug)]
 pub struct Seen {
-    /// Partition.
-    pub partition: i32,
     /// Key.
     pub key: String,
-    /// Headers; the last of a name.
-    pub headers: BTreeMap<String, String>,
     /// Value; null when it is no JSON.
     pub value: Value,
 }
@@ -126,13 +121,8 @@ fn from_beginning(brokers: &str, topic: &str) -> BaseConsumer {
 fn as_seen(record: &rdkafka::message::BorrowedMessage<'_>) -> Seen {
     let text =
         |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
-    let headers = record.headers().map(|headers| {
-        headers.iter().map(|h| (h.key.to_owned(), text(h.value))).collect::<BTreeMap<_, _>>()
-    });
     Seen {
-        partition: record.partition(),
         key: text(record.key()),
-        headers: headers.unwrap_or_default(),
         value: serde_json::from_slice(record.payload().unwrap_or_default()).unwrap_or_default(),
     }
 }

@@ -1,5 +1,6 @@
 //! The Kafka member of the log, beyond what every member's suite asks.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -779,15 +780,43 @@ async fn ended_session(world: &World) {
             lost.insert(at);
         }
     }
-    // Each goes on with one of the two.
-    let (back, _) = tokio::join!(until_assigned(&mut a), until_assigned(&mut b));
-    assert!(back.epoch.0 > epochs);
+    // Each ends up with one of the two, however often they change hands on the way.
+    let held = RefCell::new([BTreeMap::new(), BTreeMap::new()]);
+    let shared_out = || {
+        let held = held.borrow();
+        held.iter().all(|own| own.len() == 1) && !held[0].keys().eq(held[1].keys())
+    };
+    let both = async {
+        tokio::select! {
+            () = keep(&mut a, &held, 0, &shared_out) => {}
+            () = keep(&mut b, &held, 1, &shared_out) => {}
+        }
+    };
+    timeout(WAIT, both).await.expect("one partition each");
+    assert!(held.borrow()[0].values().all(|epoch| *epoch > epochs));
 }
 
-async fn until_assigned(reader: &mut Box<dyn LogReader>) -> Assignment {
-    loop {
-        if let Ok(Delivery::Assigned(assignment)) = timeout(WAIT, reader.next()).await.unwrap() {
-            return assignment;
+/// Follows the reader, letting go at once of what is revoked, until `enough`.
+async fn keep(
+    reader: &mut Box<dyn LogReader>,
+    held: &RefCell<[BTreeMap<TopicPartition, u64>; 2]>,
+    own: usize,
+    enough: &dyn Fn() -> bool,
+) {
+    while !enough() {
+        match reader.next().await {
+            Ok(Delivery::Assigned(one)) => {
+                held.borrow_mut()[own].insert(one.at, one.epoch.0);
+            }
+            Ok(Delivery::Revoked(revocation)) => {
+                reader.release(&revocation.at, revocation.epoch);
+                held.borrow_mut()[own].remove(&revocation.at);
+            }
+            Ok(Delivery::Lost(at, _)) => {
+                held.borrow_mut()[own].remove(&at);
+            }
+            Ok(Delivery::Records(_)) => {}
+            Err(error) => assert_eq!(error.kind, StreamErrorKind::Unavailable, "{}", error.message),
         }
     }
 }

@@ -24,8 +24,10 @@ mod parts;
 mod product;
 mod python;
 mod qdrant;
+mod readme;
 mod registry;
 mod services;
+mod shipped;
 mod story;
 
 use services::{Missing, Services};
@@ -35,11 +37,13 @@ use story::{Story, World};
 fn stories() -> Vec<Story> {
     [
         parts::stories(),
+        readme::stories(),
         kafka::stories(),
         registry::stories(),
         qdrant::stories(),
         load::stories(),
         python::stories(),
+        shipped::stories(),
     ]
     .into_iter()
     .flatten()

@@ -31,20 +31,36 @@ impl World {
         path
     }
 
-    /// Starts `run` with a pipeline; `settings` is YAML without `server` and `state`, which are the engine's own.
+    /// Starts `run` with pipelines; `settings` is YAML without `server` and `state`, which are the engine's own.
     /// Returns at once: see [`Engine::ready`].
     pub fn engine(&self, name: &str, settings: &str, pipelines: &[&Path]) -> Engine {
-        let port = free_port();
         // One folder for all engines of a story, as on one machine: it is what tells their instances apart.
-        let state = self.dir().join("state");
-        let settings = format!(
-            "{settings}\nstate: {}\nserver: {{ listen: \"127.0.0.1:{port}\" }}\n",
-            state.display()
-        );
-        let settings = self.write(&format!("{name}.yaml"), &settings);
+        let (settings, port) = self.settings(name, "state", settings);
         let mut command = self.product();
         command.args(["run", "--log", "info", "--settings"]).arg(settings).args(pipelines);
-        Engine { kept: Kept::start(&command, &self.dir().join(name)).unwrap(), command, port }
+        Engine { kept: self.keep(name, &command), command, port }
+    }
+
+    /// Starts `dev --once` on the shipped pipelines, with a state folder of its own.
+    pub fn tour(&self, name: &str, settings: &str) -> Engine {
+        let (settings, port) = self.settings(name, name, settings);
+        let mut command = self.product();
+        command.args(["dev", "--once", "--format", "json", "--settings"]).arg(settings);
+        command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines"));
+        Engine { kept: self.keep(name, &command), command, port }
+    }
+
+    /// A settings file that ends with the engine's own keys, and the port it will listen on.
+    fn settings(&self, name: &str, state: &str, settings: &str) -> (PathBuf, u16) {
+        let port = free_port();
+        let state = self.dir().join(state);
+        let own =
+            format!("state: {}\nserver: {{ listen: \"127.0.0.1:{port}\" }}\n", state.display());
+        (self.write(&format!("{name}.yaml"), &format!("{settings}\n{own}")), port)
+    }
+
+    fn keep(&self, name: &str, command: &Command) -> Kept {
+        Kept::start(command, &self.dir().join(name)).unwrap()
     }
 
     /// Starts the mock models.
@@ -52,7 +68,7 @@ impl World {
         let port = free_port();
         let mut command = self.product();
         command.args(["mock-models", "--listen", &format!("127.0.0.1:{port}")]).args(arguments);
-        let mut kept = Kept::start(&command, &self.dir().join(name)).unwrap();
+        let mut kept = self.keep(name, &command);
         until(START, || match kept.ended() {
             Some(status) => {
                 Ok(Err(format!("mock-models ended with {status}: {}", kept.last_words())))
@@ -95,7 +111,7 @@ impl Engine {
 
     /// Starts it again with the same command and state.
     pub fn restart(&mut self, world: &World) {
-        self.kept = Kept::start(&self.command, &world.dir().join("restarted")).unwrap();
+        self.kept = world.keep("restarted", &self.command);
     }
 
     /// Asks it to drain and waits for its end.
@@ -113,9 +129,9 @@ impl Engine {
             .unwrap_or_else(|reason| panic!("{reason}\n{}", self.kept.last_words()))
     }
 
-    /// Its metrics page.
-    pub fn metrics(&self) -> String {
-        http_get(self.port, "/metrics").unwrap().1
+    /// What it has printed.
+    pub fn out(&self) -> String {
+        self.kept.out()
     }
 
     /// What it said, for the text of a failure.

@@ -11,18 +11,11 @@ use crate::story::{Story, World};
 
 /// This file's stories.
 pub fn stories() -> Vec<Story> {
-    vec![
-        Story {
-            name: "python_sends_avro_and_reads_avro_as_the_readme_shows",
-            needs: &[Need::Kafka, Need::Registry, Need::Python],
-            run: |world| avro(world).boxed_local(),
-        },
-        Story {
-            name: "python_sends_json_and_reads_json",
-            needs: &[Need::Kafka, Need::Python],
-            run: |world| plain(world).boxed_local(),
-        },
-    ]
+    vec![Story {
+        name: "python_sends_json_and_reads_json",
+        needs: &[Need::Kafka, Need::Python],
+        run: |world| plain(world).boxed_local(),
+    }]
 }
 
 const PIPELINE: &str = "\
@@ -33,13 +26,6 @@ stages:
   answer: { generate: { model: small, prompt: \"{{ event.input.text }}\" } }
 sink: { topic: ANSWERS, outputs: [answer] }
 ";
-
-/// The one Python block of the README.
-fn example() -> String {
-    let readme = std::fs::read_to_string("README.md").unwrap();
-    let (_, rest) = readme.split_once("```python\n").unwrap();
-    rest.split_once("```").unwrap().0.to_owned()
-}
 
 /// Runs a script against an engine whose topics hold `format`, and gives what it prints.
 async fn converse(world: &World, format: &str, registry: &str, mut script: Command) -> String {
@@ -68,15 +54,6 @@ async fn converse(world: &World, format: &str, registry: &str, mut script: Comma
     assert!(output.status.success(), "{errors}\n{}", engine.last_words());
     assert!(engine.drain(Duration::from_secs(30)).success(), "{}", engine.last_words());
     String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-async fn avro(world: &World) {
-    let url = world.registry().url();
-    let mut script = world.python().command();
-    script.arg(world.write("example.py", &example())).env("REGISTRY_URL", &url);
-    let registry = format!("registry: {{ http: {{ url: \"{url}\" }} }}\n");
-    let said = converse(world, "avro", &registry, script).await;
-    assert!(said.starts_with("completed {'answer':"), "{said}");
 }
 
 async fn plain(world: &World) {

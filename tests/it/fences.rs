@@ -4,10 +4,15 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use clap::CommandFactory;
 use serde_json::Value;
+use vivremotion::app::known::known;
 use vivremotion::base::diagnostic::Diagnostics;
 use vivremotion::base::yaml::{self, Tree};
+use vivremotion::cli::Cli;
 use vivremotion::pipeline::{Known, load};
+use vivremotion::settings::{self, Environment};
+use vivremotion::stage::StageSpec;
 
 /// A fenced block.
 #[derive(Debug)]
@@ -51,17 +56,46 @@ fn fences() -> Vec<Fence> {
         .collect()
 }
 
-/// What is wrong with a YAML block: a pipeline is checked, anything else must be YAML.
-fn problems(fence: &Fence, folder: &Path) -> Diagnostics {
+/// Keys have a value, other variables have what the settings say, no file exists.
+struct Keys;
+
+impl Environment for Keys {
+    fn variable(&self, name: &str) -> Option<String> {
+        name.ends_with("_KEY").then(|| "sk-of-nobody".to_owned())
+    }
+    fn file(&self, path: &str) -> Result<String, String> {
+        Err(format!("no file {path}"))
+    }
+}
+
+/// What is wrong with a YAML block: a pipeline is checked, settings are read, anything else must be YAML. Pipelines that
+/// settings name the models of are checked under them too.
+fn problems(fence: &Fence, under: &[&Fence], folder: &Path) -> Diagnostics {
     let name = format!("{}:{}", fence.file, fence.line);
     let (tree, found) = yaml::load(&Arc::from(name.as_str()), &fence.body);
     let value = tree.as_ref().map(Tree::to_json).unwrap_or_default();
-    if value.get("pipeline").is_none() {
+    if value.get("pipeline").is_some() {
+        return checked(fence, &Known::default(), folder);
+    }
+    if value.get("vivremotion").is_none() {
         return found;
     }
+    match settings::read(&name, &fence.body, &Keys) {
+        Ok(settings) => {
+            let known = known(&settings);
+            under.iter().fold(settings.warnings, |mut all, pipeline| {
+                all.merge(checked(pipeline, &known, folder));
+                all
+            })
+        }
+        Err(found) => found,
+    }
+}
+
+fn checked(fence: &Fence, known: &Known, folder: &Path) -> Diagnostics {
     let path = folder.join(format!("{}-{}.yaml", fence.file.replace('/', "-"), fence.line));
     fs::write(&path, &fence.body).unwrap();
-    match load(&[path], &Known::default()) {
+    match load(&[path], known) {
         Ok(loaded) => loaded.warnings,
         Err(found) => found,
     }
@@ -70,11 +104,14 @@ fn problems(fence: &Fence, folder: &Path) -> Diagnostics {
 #[test]
 fn every_yaml_block_is_what_it_says() {
     let folder = tempfile::tempdir().unwrap();
-    let blocks: Vec<Fence> = fences().into_iter().filter(|f| f.language == "yaml").collect();
+    let all = fences();
+    let blocks: Vec<&Fence> = all.iter().filter(|f| f.language == "yaml").collect();
     assert!(blocks.len() >= 4, "the README shows a pipeline and settings");
+    let pipelines: Vec<&Fence> =
+        blocks.iter().copied().filter(|f| f.body.contains("\npipeline:")).collect();
     for fence in &blocks {
-        let found = problems(fence, folder.path());
-        assert!(!found.has_errors(), "{}:{}: {found:?}", fence.file, fence.line);
+        let found = problems(fence, &pipelines, folder.path());
+        assert!(found.is_empty(), "{}:{}: {found}", fence.file, fence.line);
     }
 }
 
@@ -83,9 +120,12 @@ fn a_wrong_yaml_block_is_found() {
     let folder = tempfile::tempdir().unwrap();
     let wrong = |body: &str| {
         let text = format!("```yaml\n{body}\n```\n");
-        fences_of("x.md", &text).iter().any(|fence| problems(fence, folder.path()).has_errors())
+        fences_of("x.md", &text)
+            .iter()
+            .any(|fence| problems(fence, &[], folder.path()).has_errors())
     };
     assert!(wrong("a: [1"));
+    assert!(wrong("vivremotion: 1\nmodels: { small: nobody/x }"));
     assert!(wrong("vivremotion: 1\npipeline: x\nsource: { topic: t, form: latest }"));
     assert!(!wrong("a: [1]"));
 }
@@ -101,18 +141,22 @@ enum Runner {
 use Runner::{Nobody, Test};
 
 /// Every command of the README.
-const COMMANDS: [(&str, Runner); 6] = [
-    ("cargo run --release -- dev", Test("tests/it/tour.rs")),
+const COMMANDS: [(&str, Runner); 7] = [
+    ("cargo run --release -- dev", Test("tests/e2e/readme.rs")),
     (
         "cargo run --release -- send tickets --wait '{\"input\": {\"text\": \"I was charged twice this month.\"}}'",
-        Test("tests/it/tour.rs"),
+        Test("tests/e2e/readme.rs"),
     ),
-    ("cargo run --release -- tail answers", Test("tests/it/tour.rs")),
+    ("cargo run --release -- tail answers --from earliest", Test("tests/e2e/readme.rs")),
     ("cargo test", Test(".ci/run")),
     ("docker compose up --wait", Nobody("it needs a container engine; the file is checked below")),
     (
+        "vivremotion memory import support-kb pipelines/knowledge/support-kb.md --settings vivremotion.yaml",
+        Test("tests/e2e/readme.rs"),
+    ),
+    (
         "vivremotion run --settings vivremotion.yaml pipelines/support-triage.yaml",
-        Test("tests/e2e/shipped.rs"),
+        Test("tests/e2e/readme.rs"),
     ),
 ];
 
@@ -134,6 +178,23 @@ fn every_command_of_the_readme_is_run_or_says_why_not() {
             Nobody(reason) => assert!(!reason.is_empty()),
         }
     }
+}
+
+/// The first cells of the README's table under a heading.
+fn table(readme: &str, heading: &str) -> Vec<String> {
+    let (_, rest) = readme.split_once(heading).unwrap();
+    let rows = rest.lines().skip_while(|line| !line.starts_with('|'));
+    let rows = rows.take_while(|line| line.starts_with('|')).skip(2);
+    rows.map(|row| row.split('`').nth(1).unwrap_or_default().to_owned()).collect()
+}
+
+#[test]
+fn the_readme_lists_every_command_and_every_kind_of_stage() {
+    let readme = fs::read_to_string("README.md").unwrap();
+    let command = Cli::command();
+    let verbs: Vec<&str> = command.get_subcommands().map(|verb| verb.get_name()).collect();
+    assert_eq!(table(&readme, "## Commands"), verbs);
+    assert_eq!(table(&readme, "exactly one kind:"), StageSpec::KINDS);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use tokio::time::Instant;
+use vivremotion::base::clock::parse_time;
 use vivremotion::flow::member::Bounds;
 use vivremotion::model::{Call, ChatReply, ChatRequest, EmbedRequest, Model, ModelError};
 use vivremotion::stream::{CommitErrorKind, TopicPartition};
@@ -84,7 +85,7 @@ async fn a_stage_starts_when_its_own_inputs_are_ready() {
     };
     let (slow, after) = (run("slow"), run("after"));
     assert!(slow["duration_us"].as_i64().unwrap() >= 5_000_000);
-    let start = |run: &Value| run["started_at"].as_i64().unwrap();
+    let start = |run: &Value| parse_time(run["started_at"].as_str().unwrap()).unwrap();
     assert!(start(&after) - start(&slow) < 100, "{after} {slow}");
 }
 
@@ -135,7 +136,7 @@ async fn a_recovered_stage_degrades_its_result() {
 async fn a_provider_that_is_down_pauses_intake_and_dead_letters_nothing() {
     let driver = Driver::new(PRICED, &one("down")).await;
     driver.pipe(None, json!({ "text": "x" })).await;
-    tokio::time::sleep(Duration::from_secs(900)).await;
+    driver.advance(Duration::from_secs(900)).await;
     assert!(driver.outages.any());
     assert!(driver.log.records("out").is_empty() && driver.log.records("in.test.dlq").is_empty());
 }
@@ -224,7 +225,7 @@ async fn a_crash_loses_nothing_and_doubles_nothing() {
         driver.pipe(Some(&format!("k{n}")), json!({ "text": format!("t{n}") })).await;
     }
     for _ in 0..3 {
-        tokio::time::sleep(Duration::from_millis(5_050)).await;
+        driver.advance(Duration::from_millis(5_050)).await;
         driver.crash().await;
     }
     driver.settled().await;
@@ -238,7 +239,7 @@ async fn a_crash_loses_nothing_and_doubles_nothing() {
 async fn a_revoked_partition_is_drained_before_it_is_given_up() {
     let driver = Driver::new(PRICED, &one("slow")).await;
     driver.pipe(Some("k"), json!({ "text": "x" })).await;
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    driver.advance(Duration::from_secs(1)).await;
     driver.log.revoke(&TopicPartition { topic: "in".into(), partition: 0 });
     driver.pipe(Some("k"), json!({ "text": "y" })).await;
     driver.settled().await;
@@ -269,7 +270,7 @@ async fn a_member_that_is_fenced_leaves_with_the_reason() {
 async fn stopping_finishes_what_runs_and_commits_it() {
     let mut driver = Driver::new(PRICED, &one("slow")).await;
     driver.pipe(None, json!({ "text": "x" })).await;
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    driver.advance(Duration::from_secs(1)).await;
     driver.stop().await;
     assert_eq!(driver.log.records("out").len(), 1);
 }

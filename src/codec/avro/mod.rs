@@ -16,6 +16,7 @@ use crate::event::result::ResultEvent;
 mod events;
 mod layout;
 mod logical;
+mod misfit;
 mod read;
 mod schemas;
 pub mod shipped;

@@ -182,7 +182,9 @@ impl KafkaConfig {
 
     fn base(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
-        config.set_log_level(RDKafkaLogLevel::Warning);
+        // Who asks for the client's debug contexts wants to read them.
+        let debug = self.client.iter().any(|(name, _)| name == "debug");
+        config.set_log_level(if debug { RDKafkaLogLevel::Debug } else { RDKafkaLogLevel::Warning });
         for (name, value) in &self.client {
             config.set(name, value);
         }

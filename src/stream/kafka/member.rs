@@ -1,9 +1,10 @@
 //! What the reader's thread, the reader and the writer of one group member share.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread::Thread;
+use std::thread::{self, Thread};
+use std::time::Duration;
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -153,6 +154,7 @@ pub(super) struct Rebalances {
     stirred: AtomicBool,
     /// From now on the callbacks answer rebalances themselves: the consumer is being dropped.
     closing: AtomicBool,
+    answered: AtomicU32,
     /// The session ran out. In the middle of a rebalance the client says so only in its log.
     expired: AtomicBool,
 }
@@ -172,6 +174,33 @@ impl Rebalances {
 
     pub(super) fn has_expired(&self) -> bool {
         self.expired.swap(false, Ordering::SeqCst)
+    }
+
+    /// Rebalances answered while closing.
+    pub(super) fn answered(&self) -> u32 {
+        self.answered.load(Ordering::SeqCst)
+    }
+
+    /// Answers a rebalance on the spot: nobody will come back to it, and the drop of the consumer waits for it.
+    fn answer(&self, consumer: &BaseConsumer<Self>, coming: bool, list: &TopicPartitionList) {
+        if self.answered.fetch_add(1, Ordering::SeqCst) > 0 {
+            // The first answer may have settled this one too; the client closes then, and a call to a client that has
+            // closed never returns.
+            for _ in 0..100 {
+                if consumer.closed() {
+                    return;
+                }
+                thread::park_timeout(Duration::from_millis(5));
+            }
+        }
+        let answer = if coming {
+            consumer.incremental_assign(&TopicPartitionList::new())
+        } else {
+            consumer.incremental_unassign(list)
+        };
+        if answer.is_err() && !consumer.closed() {
+            let _ = consumer.unassign();
+        }
     }
 
     fn stir(&self) {
@@ -202,18 +231,15 @@ impl ConsumerContext for Rebalances {
         list: &mut TopicPartitionList,
     ) {
         self.stir();
+        let coming = code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
         if self.closing.load(Ordering::SeqCst) {
-            // Nobody will come back to this: the drop of the consumer waits for it.
-            if consumer.incremental_unassign(list).is_err() {
-                let _ = consumer.unassign();
-            }
-            return;
+            return self.answer(consumer, coming, list);
         }
         let partitions = offsets::places(list, |topic| {
             let known = self.topics.iter().find(|known| ***known == *topic);
             known.cloned().unwrap_or_else(|| Arc::from(topic))
         });
-        let rebalance = if code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+        let rebalance = if coming {
             Rebalance::Assign(partitions)
         } else {
             Rebalance::Revoke { partitions, lost: consumer.assignment_lost() }
@@ -237,6 +263,7 @@ pub(super) fn subscribe(
         queue: Mutex::new(VecDeque::new()),
         stirred: AtomicBool::new(false),
         closing: AtomicBool::new(false),
+        answered: AtomicU32::new(0),
         expired: AtomicBool::new(false),
     };
     let mut consumer: MemberConsumer = config.create_with_context(context)?;

@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
@@ -37,6 +38,11 @@ const UNSENT: usize = 64;
 const FULL: Duration = Duration::from_secs(1);
 /// A drain that nobody ends is ended: other members wait for it.
 const DRAIN_WITHIN: Duration = Duration::from_secs(100);
+
+/// How long the second half of a rebalance is waited for when leaving in its middle.
+const SETTLE: Duration = Duration::from_millis(500);
+/// How long a consumer may take to close.
+const LEAVE_WITHIN: Duration = Duration::from_secs(20);
 
 /// What leaves the thread.
 pub(super) type Delivered = Result<Delivery, StreamError>;
@@ -329,18 +335,39 @@ impl Poll {
     }
 
     /// Answers what is owed and drops the consumer: it leaves the group, but for a static member, whose seat stays warm.
-    fn leave(self) -> Outlet {
+    fn leave(mut self) -> Outlet {
         for at in self.assigned.keys() {
             self.shared.disown(at);
         }
-        self.consumer.context().start_closing();
+        self.outlet.send();
+        self.shared.set_consumer(None);
+        let context = self.consumer.context();
+        context.start_closing();
         // Whichever answer is owed, this gives it: the close below would wait for it without end.
         let placed: Vec<_> = self.placed.iter().cloned().collect();
         let _ = self.consumer.incremental_assign(&offsets::list(&[]));
         let _ = self.consumer.incremental_unassign(&offsets::list(&placed));
-        self.shared.set_consumer(None);
-        drop(self.consumer);
-        self.outlet
+        if self.draining.is_some() {
+            // The second half of the rebalance is to be answered before the close starts one of its own.
+            let deadline = Instant::now() + SETTLE;
+            while context.answered() == 0 && Instant::now() < deadline {
+                drop(self.consumer.poll(REST / 10));
+            }
+        }
+        let Poll { consumer, outlet, .. } = self;
+        let (done, left) = mpsc::channel();
+        let body = move || {
+            drop(consumer);
+            // Nobody waits any more when it took too long.
+            let _ = done.send(());
+        };
+        // Closing has been seen to hang in the client: then the consumer is left behind.
+        let thread = thread::Builder::new().name("kafka-leave".to_owned()).spawn(body);
+        match (thread, left.recv_timeout(LEAVE_WITHIN)) {
+            (Ok(thread), Ok(())) => drop(thread.join()),
+            _ => tracing::warn!(target: "vivremotion::kafka", "a consumer did not close"),
+        }
+        outlet
     }
 
     /// The client does not take an answer: it would wait for it without end.

@@ -143,6 +143,7 @@ impl Thread {
 
     fn write(&mut self, pieces: &mut [Box<dyn Piece>]) -> Result<(), SqliteError> {
         let explain = |error| SqliteError::new(&self.path, &error);
+        self.keeper.pass();
         let now = self.clock.now();
         let transaction = self
             .connection

@@ -41,7 +41,7 @@ impl Kept {
     pub fn signal(&mut self, name: &str) {
         if self.ended().is_none() {
             let kill =
-                Command::new("kill").arg(format!("-{name}")).arg(self.pid.to_string()).status();
+                Command::new("kill").arg(format!("-{name}")).arg(self.pid().to_string()).status();
             assert!(kill.is_ok(), "`kill` was not found");
         }
     }

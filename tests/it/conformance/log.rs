@@ -77,7 +77,7 @@ impl Bench {
     async fn with<const N: usize>(&self, names: [&str; N]) -> (Arc<dyn Log>, [Arc<str>; N]) {
         let log = self.log().await;
         let names = names.map(|name| Arc::<str>::from(format!("{}-{name}", self.prefix)));
-        let topics: Vec<Topic> = names.iter().map(|name| topic(name)).collect();
+        let topics: Vec<Topic> = names.iter().map(topic).collect();
         log.create(&topics).await.unwrap();
         (log, names)
     }

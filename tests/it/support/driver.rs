@@ -35,6 +35,9 @@ use vivremotion::stream::{
 /// The held clock's start: 2026-11-22T00:00:00Z.
 pub const START: i64 = 1_795_305_600_000;
 
+/// Longest wait, by the held clock.
+const LONGEST: Duration = Duration::from_secs(48 * 3_600);
+
 /// One pipeline at work.
 pub struct Driver {
     pub log: Memory,
@@ -192,18 +195,24 @@ impl Driver {
         self.log.send(vec![output]).await.unwrap();
     }
 
+    /// Lets time pass, by the held clock.
+    pub async fn advance(&self, time: Duration) {
+        tokio::time::sleep(time).await;
+    }
+
     /// Waits, under the held clock, until a topic holds that many records.
     pub async fn read(&self, topic: &str, records: usize) -> Vec<Record> {
+        let mut step = Duration::from_millis(1);
         let enough = async {
             loop {
                 let found = self.log.records(topic);
                 if found.len() >= records {
                     return found;
                 }
-                tokio::time::sleep(Duration::from_millis(1)).await;
+                held(&mut step).await;
             }
         };
-        let found = tokio::time::timeout(Duration::from_secs(3_600), enough).await;
+        let found = tokio::time::timeout(LONGEST, enough).await;
         found.unwrap_or_else(|_| panic!("{:?} in {topic}", self.log.records(topic)))
     }
 
@@ -229,6 +238,7 @@ impl Driver {
 
     /// Waits until everything in the source is committed.
     pub async fn settled(&self) {
+        let mut step = Duration::from_millis(1);
         let settled = async {
             loop {
                 let extents = self.log.extents("in").await.unwrap();
@@ -241,11 +251,17 @@ impl Driver {
                 if !extents.iter().any(|extent| behind(&extent.at, extent.high)) {
                     return;
                 }
-                tokio::time::sleep(Duration::from_millis(1)).await;
+                held(&mut step).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(3_600), settled).await.unwrap();
+        tokio::time::timeout(LONGEST, settled).await.unwrap();
     }
+}
+
+/// Lets the held clock go on, in steps that grow: a wait of a day is some thousand of them.
+async fn held(step: &mut Duration) {
+    tokio::time::sleep(*step).await;
+    *step = (*step * 11 / 10).min(Duration::from_secs(10));
 }
 
 /// A record's value as JSON.

@@ -27,11 +27,11 @@ const BORDERS: [Border; 10] = [
         words: &["SystemTime::now", "rand::random(", "rand::random::"],
         within: &["src/base/clock.rs"],
     },
-    Border { words: &["process::exit"], within: &["src/main.rs"] },
+    Border { words: &["process::exit"], within: &["src/main.rs", "src/cli/signals.rs"] },
     // Whoever spawns keeps what it spawned: a `JoinSet`, a thread's handle, or a task's, as these do.
     Border {
         words: &["tokio::spawn", "task::spawn("],
-        within: &["src/context/memory/batch.rs", "src/model/mock/server.rs"],
+        within: &["src/context/memory/batch.rs", "src/model/mock/server.rs", "src/cli/signals.rs"],
     },
     Border { words: &["println!", "eprintln!"], within: &["src/cli/", "src/main.rs"] },
     Border {

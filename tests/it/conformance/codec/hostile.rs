@@ -54,6 +54,10 @@ async fn a_length_that_lies_costs_nothing() {
     // Items without bytes: only counting stops them.
     let nulls = avro(r#"{"type":"array","items":"null"}"#).await;
     refuses(&*nulls, &framed(&huge), "too-many-values").await;
+    // 250,000 values with the list itself; the counts are 249,999 and 250,000.
+    let fits = framed(&[0x9e, 0xc2, 0x1e, 0]);
+    assert_eq!(nulls.decode(&fits.into()).await.unwrap().as_array().unwrap().len(), 249_999);
+    refuses(&*nulls, &framed(&[0xa0, 0xc2, 0x1e, 0]), "too-many-values").await;
     let empties =
         avro(r#"{"type":"array","items":{"type":"record","name":"E","fields":[]}}"#).await;
     refuses(&*empties, &framed(&[&least[..], &[0]].concat()), "too-many-values").await;
