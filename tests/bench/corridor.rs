@@ -6,7 +6,6 @@
 //! slow.
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
     clippy::print_stderr,
@@ -30,7 +29,6 @@ mod work;
 #[expect(
     dead_code,
     unused_imports,
-    clippy::expect_used,
     reason = "a part of what the stories need, which says why it can't go on"
 )]
 mod services;
