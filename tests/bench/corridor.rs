@@ -29,6 +29,7 @@ mod work;
 #[expect(
     dead_code,
     unused_imports,
+    clippy::expect_used,
     reason = "a part of what the stories need, which says why it can't go on"
 )]
 mod services;
