@@ -44,7 +44,7 @@ impl Poll {
         let Some(opened) = self.open(partitions) else { return };
         // The client's log tells whether the session survived all this.
         self.gather();
-        if self.consumer.context().has_expired() || since.elapsed() >= self.session {
+        if self.note_expiry() || since.elapsed() >= self.session {
             return self.join_anew();
         }
         let mut list = TopicPartitionList::with_capacity(opened.len().max(1));

@@ -1,11 +1,15 @@
 //! Where the reader's thread puts what it has: a bounded queue, and what the queue did not take yet.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
+use tokio::time::Instant;
 
 use crate::stream::{Delivery, Epoch, StreamError};
+
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// What leaves the thread.
 pub(super) type Delivered = Result<Delivery, StreamError>;
@@ -16,11 +20,15 @@ pub(super) struct Outlet {
     /// Not sent yet: the queue is full.
     unsent: VecDeque<Delivered>,
     epochs: u64,
+    /// When a session was last seen to end.
+    pub(super) expired: Option<Instant>,
+    /// When the group was last joined anew.
+    pub(super) anew: Option<Instant>,
 }
 
 impl Outlet {
     pub(super) fn new(out: Sender<Delivered>) -> Self {
-        Outlet { out, unsent: VecDeque::new(), epochs: 0 }
+        Outlet { out, unsent: VecDeque::new(), epochs: 0, expired: None, anew: None }
     }
 
     pub(super) fn deliver(&mut self, delivery: Delivered) {
@@ -46,6 +54,13 @@ impl Outlet {
     pub(super) fn next_epoch(&mut self) -> Epoch {
         self.epochs += 1;
         Epoch(self.epochs)
+    }
+
+    /// Whether being fenced can be our own doing: after a session ended, a late request of ours to join may have taken the
+    /// place of the one that was answered. A clone is fenced, too, when we join anew; so this is believed once a minute.
+    pub(super) fn may_have_fenced_itself(&self) -> bool {
+        let recent = |at: Option<Instant>| at.is_some_and(|at| at.elapsed() < MINUTE);
+        recent(self.expired) && !recent(self.anew)
     }
 
     /// How much waits to be sent.

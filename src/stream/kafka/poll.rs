@@ -47,7 +47,8 @@ pub(super) enum After {
     /// The reader closed.
     Stop,
     /// Join with a new consumer. When a session ends in the middle of a rebalance, the client would go on with
-    /// partitions that somebody else may have had in between, and would not tell.
+    /// partitions that somebody else may have had in between, and would not tell. When it ends in peace, the client may
+    /// fence itself by joining twice.
     JoinAnew,
 }
 
@@ -228,7 +229,7 @@ impl Poll {
 
     /// Ends a drain when every partition of it was released.
     fn drain(&mut self) {
-        let expired = self.consumer.context().has_expired();
+        let expired = self.note_expiry();
         let Some(draining) = &self.draining else { return };
         if expired || draining.since.elapsed() >= self.session {
             return self.join_anew();
@@ -279,12 +280,22 @@ impl Poll {
         self.outlet.next_epoch()
     }
 
+    /// Whether the client said since the last call that the session ran out.
+    pub(super) fn note_expiry(&mut self) -> bool {
+        let expired = self.consumer.context().has_expired();
+        if expired {
+            self.outlet.expired = Some(Instant::now());
+        }
+        expired
+    }
+
     /// Everything is lost; [`Poll::run`] ends.
     pub(super) fn join_anew(&mut self) {
+        self.outlet.anew = Some(Instant::now());
         tracing::warn!(
             target: "vivremotion::kafka",
             group = &*self.membership.group,
-            "the group may have moved on during a rebalance, joining anew"
+            "the group may have moved on without us, joining anew"
         );
         let all: Vec<_> = self.assigned.keys().cloned().collect();
         for at in &all {
@@ -342,6 +353,15 @@ impl Poll {
     }
 
     pub(super) fn report(&mut self, error: &KafkaError) {
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::FencedInstanceId) {
+            self.note_expiry();
+            if self.after.is_some() {
+                return;
+            }
+            if self.outlet.may_have_fenced_itself() {
+                return self.join_anew();
+            }
+        }
         let message = match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::FencedInstanceId) => {
                 "another process runs with this instance's name".to_owned()

@@ -23,7 +23,7 @@ const UNSOUND: [&str; 3] = [concat!("#[ig", "nore"), concat!("should_", "panic")
 const MAY: [(&str, &str); 3] = [
     ("tests/it/support/driver.rs", "moves a clock that its tests hold"),
     ("tests/e2e/services/wait.rs", "waits for another process by polling a level"),
-    ("tests/e2e/kafka.rs", "spaces its load, backs off, freezes a broker for a while"),
+    ("tests/e2e/kafka/faults.rs", "spaces its load, backs off, freezes a broker for a while"),
 ];
 
 fn unsound_tests(files: &[File]) -> Vec<String> {
