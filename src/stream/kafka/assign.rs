@@ -44,6 +44,9 @@ impl Poll {
         let Some(opened) = self.open(partitions) else { return };
         // The client's log tells whether the session survived all this.
         self.gather();
+        if self.after.is_some() {
+            return;
+        }
         if self.note_expiry() || since.elapsed() >= self.session {
             return self.join_anew();
         }
@@ -97,7 +100,9 @@ impl Poll {
                 }
                 self.deliver(Err(failure));
             }
-            if self.shared.closing() {
+            // What makes it fail for good shows up here.
+            self.gather();
+            if self.after.is_some() || self.shared.closing() || self.is_spent() {
                 return None;
             }
             thread::park_timeout(AGAIN);

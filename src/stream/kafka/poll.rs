@@ -67,7 +67,7 @@ pub(super) struct Poll {
     /// Paused in the client.
     paused: HashSet<TopicPartition>,
     draining: Option<Draining>,
-    after: Option<After>,
+    pub(super) after: Option<After>,
 }
 
 struct Draining {
@@ -278,6 +278,11 @@ impl Poll {
 
     pub(super) fn next_epoch(&mut self) -> Epoch {
         self.outlet.next_epoch()
+    }
+
+    /// Whether the client has given up for good; it said so as an error.
+    pub(super) fn is_spent(&self) -> bool {
+        self.consumer.client().fatal_error().is_some()
     }
 
     /// Whether the client said since the last call that the session ran out.
