@@ -199,7 +199,7 @@ async fn minute_long(world: &World) {
 }
 
 async fn replaced(world: &World) {
-    const EVENTS: usize = 4_000;
+    const MORE: usize = 2_000;
     // One server each, so that it shows whose calls are open.
     let mocks =
         ["first", "second"].map(|name| world.mock_models(name, &["--latency", "500ms..1500ms"]));
@@ -209,17 +209,20 @@ async fn replaced(world: &World) {
         world.engine(name, &settings, &[&job.pipeline])
     });
     engines.iter_mut().for_each(|engine| engine.ready());
-    job.send(0..EVENTS / 2, 500);
-    // Both have partitions before one of them dies.
-    for mock in &mocks {
-        mock.reaches("calls", 100, Duration::from_secs(60));
+    // Both have partitions, and so a share of what comes, before one of them dies.
+    let mut sent = 0;
+    while mocks.iter().any(|mock| mock.sum("calls") < 100) {
+        assert!(sent < 50_000, "one engine has all the partitions");
+        job.send(sent..sent + 100, 500);
+        sent += 100;
     }
-    job.send(EVENTS / 2..EVENTS, 500);
+    let events = sent + MORE;
+    job.send(sent..events, 500);
     mocks[0].reaches("open", 100, Duration::from_secs(30));
     engines[0].kill();
-    job.answers(Duration::from_secs(120), EVENTS);
+    job.answers(Duration::from_secs(180), events);
     assert!(engines[1].drain(Duration::from_secs(30)).success(), "{}", engines[1].last_words());
     let all = read_all(&job.brokers, &job.answers);
-    each_answered_once(&all, EVENTS);
+    each_answered_once(&all, events);
     ordered_by_key(&all);
 }
