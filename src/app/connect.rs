@@ -4,8 +4,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::sleep;
-
 use crate::base::clock::Clock;
 use crate::base::retry::Backoff;
 use crate::base::sqlite;
@@ -28,8 +26,8 @@ use crate::stream::kafka::KafkaLog;
 use crate::stream::local;
 use crate::stream::{Log, StreamError, StreamErrorKind};
 
-const PATIENCE: Backoff =
-    Backoff { base: Duration::from_millis(500), most: Duration::from_secs(10) };
+/// Between two questions to a service that is not there yet.
+const PAUSES: Backoff = Backoff { base: Duration::from_millis(500), most: Duration::from_secs(10) };
 
 /// Why something could not be connected.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,22 +85,19 @@ pub async fn patiently<T, E: Into<ConnectError>>(
     mut attempt: impl AsyncFnMut() -> Result<T, E>,
 ) -> Result<T, ConnectError> {
     let service: Arc<str> = service.into();
-    let mut waiting = None;
-    let mut failures = 0;
+    let mut patience = outages.patience();
     loop {
-        let error = match attempt().await {
-            Ok(there) => return Ok(there),
+        let error: ConnectError = match attempt().await {
+            Ok(there) => {
+                patience.answered();
+                return Ok(there);
+            }
             Err(error) => error.into(),
         };
         if !error.unreachable {
             return Err(error);
         }
-        failures += 1;
-        if waiting.is_none() {
-            tracing::warn!(%service, %error, "not reachable yet, it is tried again");
-            waiting = Some(outages.enter(&service));
-        }
-        sleep(PATIENCE.wait(failures, clock.draw() as u64, None)).await;
+        patience.turn(&service, &error, &PAUSES, clock.draw() as u64).await;
     }
 }
 

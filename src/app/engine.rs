@@ -1,9 +1,8 @@
 //! A whole engine: from settings and checked plans to members that work.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
@@ -14,15 +13,12 @@ use super::connect::{self, ConnectError, patiently};
 use super::groups::{Working, work};
 use super::instance::Instance;
 use super::lines::{Shared, line};
-use super::spent::{self, Spent};
-use super::topics::{self, Need, Role};
-use super::{known, models};
+use super::promises::{self, Site};
+use super::{models, money};
 use crate::base::clock::{Clock, SystemClock};
 use crate::base::diagnostic::Diagnostics;
-use crate::budget::{Account, Limits as Budgets, Wallet};
-use crate::codec::{Codecs, Content};
+use crate::codec::Codecs;
 use crate::context::memory::shelf::Collections;
-use crate::event::money::Money;
 use crate::flow::Line;
 use crate::flow::identity::Expressions;
 use crate::flow::member::Bounds;
@@ -32,10 +28,9 @@ use crate::flow::workers::Workers;
 use crate::model::Purse;
 use crate::pipeline::load::Loaded;
 use crate::pipeline::plan::Plan;
-use crate::settings::{LogSettings, Settings};
+use crate::settings::Settings;
 use crate::stage::http::Http;
 use crate::stage::{StageKind, Wiring};
-use crate::stream::kafka::{probe, probe_name, recall, remember};
 use crate::stream::{Guarantee, Log};
 use crate::telemetry::serve::serve;
 
@@ -120,7 +115,7 @@ pub async fn start(
         true => Some(probes(&settings, page, &outages, &ready, &workers).await?),
         false => None,
     };
-    let named = kafka(&settings).and_then(|kafka| kafka.instance.clone());
+    let named = settings.kafka().and_then(|kafka| kafka.instance.clone());
     let instance = Instance::take(named.as_ref(), &settings.state).map_err(StartError::Refused)?;
     let (log, cluster) = patiently(&outages, &clock, log_name(&settings), async || {
         let log = connect::log(&settings, &clock).await?;
@@ -129,9 +124,10 @@ pub async fn start(
     })
     .await?;
     let codecs = Arc::new(connect::codecs(&settings)?);
-    let plans = checked(&settings, &codecs, loaded, order, &outages, &clock).await?;
-    let made = topics_there(&settings, &*log, &codecs, &plans, order, &outages, &clock).await?;
-    keeps_its_promises(&settings, &cluster).await?;
+    let site = Site { settings: &settings, codecs: &codecs, outages: &outages, clock: &clock };
+    let plans = promises::checked(&site, loaded, &order.files).await?;
+    let topics = promises::there(&site, &log, &plans, order.create).await?;
+    promises::kept(&settings, &cluster).await?;
     let names: BTreeSet<Arc<str>> =
         plans.iter().flat_map(|p| &p.stages).filter_map(|s| s.kind.facts().collection).collect();
     let asked: BTreeSet<Arc<str>> =
@@ -152,7 +148,10 @@ pub async fn start(
         });
         backlogs.push((Arc::clone(&plan.name), backlog.await?));
     }
-    let wallets = wallets(&settings, &*log, &codecs, &plans, &clock).await?;
+    let wallets = patiently(&outages, &clock, log_name(&settings), async || {
+        money::wallets(&site, &*log, &plans).await
+    });
+    let wallets = wallets.await?;
     let shared = Shared {
         cluster,
         codecs: Arc::clone(&codecs),
@@ -161,6 +160,7 @@ pub async fn start(
         outages: outages.clone(),
         currency: Arc::clone(&settings.currency),
         catalogue: settings.prices.catalogue.clone(),
+        partitions: topics.partitions,
     };
     let mut lines = Vec::new();
     for plan in &plans {
@@ -179,7 +179,7 @@ pub async fn start(
         codecs,
         collections,
         plans,
-        made,
+        made: topics.made,
         backlogs,
         outages,
         listening,
@@ -204,15 +204,8 @@ impl Engine {
     }
 }
 
-fn kafka(settings: &Settings) -> Option<&crate::settings::Kafka> {
-    match &settings.log {
-        LogSettings::Kafka(kafka) => Some(kafka),
-        LogSettings::Local(_) => None,
-    }
-}
-
 fn log_name(settings: &Settings) -> &'static str {
-    if kafka(settings).is_some() { "kafka" } else { "local log" }
+    if settings.kafka().is_some() { "kafka" } else { "local log" }
 }
 
 /// Serves probes and metrics from the first moment on.
@@ -236,8 +229,7 @@ async fn probes(
     let (outages, ready) = (outages.clone(), Arc::clone(ready));
     let unready = Arc::new(move || {
         let started = ready.lock().map(|ready| *ready).unwrap_or(false);
-        let mut reasons: Vec<String> =
-            outages.list().iter().map(|service| format!("waiting for {service}")).collect();
+        let mut reasons: Vec<String> = outages.list().iter().map(ToString::to_string).collect();
         if !started && reasons.is_empty() {
             reasons.push("starting".to_owned());
         }
@@ -252,144 +244,6 @@ async fn probes(
     Ok(address)
 }
 
-/// The plans, checked once more with the schemas of the registry where a topic has one.
-async fn checked(
-    settings: &Settings,
-    codecs: &Codecs,
-    loaded: Loaded,
-    order: &Order,
-    outages: &Outages,
-    clock: &Arc<dyn Clock>,
-) -> Result<Vec<Plan<StageKind>>, StartError> {
-    if settings.topics.values().all(|topic| topic.value != crate::codec::Format::Avro) {
-        return Ok(loaded.plans);
-    }
-    let again = patiently(outages, clock, "schema registry", async || {
-        known::with_schemas(settings, codecs, &order.files).await
-    });
-    match again.await? {
-        Ok(loaded) => Ok(loaded.plans),
-        Err(wrong) => Err(StartError::Checked(wrong)),
-    }
-}
-
-/// Makes sure that every topic and schema is there; says all that is missing at once.
-async fn topics_there(
-    settings: &Settings,
-    log: &dyn Log,
-    codecs: &Codecs,
-    plans: &[Plan<StageKind>],
-    order: &Order,
-    outages: &Outages,
-    clock: &Arc<dyn Clock>,
-) -> Result<Vec<Arc<str>>, StartError> {
-    let mut needs: Vec<Need> = topics::needs(plans);
-    needs.extend(probe_need(settings));
-    let create = order.create || kafka(settings).is_none_or(|kafka| kafka.create);
-    let made = match create {
-        true => {
-            let partitions =
-                |name: &str| settings.topics.get(name).and_then(|topic| topic.partitions);
-            let made = topics::create(log, &needs, partitions).await?;
-            made.into_iter().map(|topic| topic.name).collect()
-        }
-        false => {
-            let missing = topics::missing(log, &needs).await?;
-            if !missing.is_empty() {
-                return Err(StartError::Refused(absent(&missing)));
-            }
-            Vec::new()
-        }
-    };
-    let wrong = patiently(outages, clock, "schema registry", async || {
-        match topics::schemas(codecs, &needs, create).await {
-            Ok(wrong) => Ok(wrong),
-            Err(error) => Err(ConnectError::from(error)),
-        }
-    });
-    let wrong = wrong.await?;
-    match wrong.is_empty() {
-        true => Ok(made),
-        false => Err(StartError::Refused(wrong.join("\n"))),
-    }
-}
-
-/// The topic of the start-up probe, where there is something to probe.
-fn probe_need(settings: &Settings) -> Option<Need> {
-    let kafka = kafka(settings).filter(|kafka| kafka.guarantee == Guarantee::ExactlyOnce)?;
-    Some(Need {
-        name: probe_name(&kafka.config()).into(),
-        role: Role::Probe,
-        content: Content::Own,
-        like: None,
-        pipelines: Vec::new(),
-    })
-}
-
-/// Asks a cluster, once, whether it keeps what `exactly_once` rests on. The verdict is kept in the state folder.
-async fn keeps_its_promises(settings: &Settings, cluster: &str) -> Result<(), StartError> {
-    let kafka = kafka(settings).filter(|kafka| kafka.guarantee == Guarantee::ExactlyOnce);
-    let Some(kafka) = kafka.filter(|_| !recall(&settings.state, cluster)) else { return Ok(()) };
-    let verdict = probe(&kafka.config()).await?;
-    if !verdict.holds() {
-        return Err(StartError::Refused(format!(
-            "this cluster can't keep `guarantee: exactly_once`:\n  {}\nset `log.kafka.guarantee: at_least_once`, or use another cluster",
-            verdict.refusals.join("\n  ")
-        )));
-    }
-    remember(&settings.state, cluster).map_err(|error| {
-        let state = settings.state.display();
-        StartError::Refused(format!("can't write to the state folder `{state}`: {error}"))
-    })
-}
-
-fn absent(missing: &[Need]) -> String {
-    let mut text = String::from("topics are missing:\n");
-    for need in missing {
-        let of = match need.pipelines.is_empty() {
-            true => String::new(),
-            false => format!(" of {}", need.pipelines.join(", ")),
-        };
-        text.push_str(&format!("  {} ({}{of})\n", need.name, need.role.word()));
-    }
-    text.push_str("make them, or set `log.kafka.create: true`");
-    text
-}
-
-/// The money of each pipeline: its own limits, and the engine's.
-async fn wallets(
-    settings: &Settings,
-    log: &dyn Log,
-    codecs: &Codecs,
-    plans: &[Plan<StageKind>],
-    clock: &Arc<dyn Clock>,
-) -> Result<HashMap<Arc<str>, Arc<Wallet>>, StartError> {
-    let now = clock.now();
-    let daily = settings.per_day.is_some() || plans.iter().any(|p| p.budget.per_day.is_some());
-    let total = plans.iter().any(|plan| plan.budget.total.is_some());
-    let spent = match plans.first().filter(|_| daily || total) {
-        Some(plan) => {
-            let codec = codecs.for_topic(&plan.costs);
-            spent::sum(log, &plan.costs, &*codec, spent::day_of(now), total).await?
-        }
-        None => Spent::default(),
-    };
-    let shared = |account| Arc::new(Mutex::new(account));
-    let engine = settings
-        .per_day
-        .map(|limit| shared(Account::daily("engine.per_day", limit, spent.today(), now)));
-    let wallet = |plan: &Plan<StageKind>| {
-        let sums = spent.pipelines.get(&*plan.name).copied().unwrap_or_default();
-        let day = |limit: Money| shared(Account::daily("per_day", limit, sums.today, now));
-        let ever = |limit: Money| shared(Account::total("total", limit, sums.total));
-        let accounts = plan.budget.per_day.map(day).into_iter();
-        let accounts = accounts.chain(plan.budget.total.map(ever)).chain(engine.clone());
-        let limits = Budgets { per_event: plan.budget.per_event, accounts: accounts.collect() };
-        Arc::new(Wallet::new(limits, Arc::clone(&settings.currency), Arc::clone(clock)))
-    };
-    Ok(plans.iter().map(|plan| (Arc::clone(&plan.name), wallet(plan))).collect())
-}
-
 fn expressions(settings: &Settings, topic: &str) -> Expressions {
     let Some(topic) = settings.topics.get(topic) else { return Expressions::default() };
     let identity = topic.identity.clone();
@@ -402,11 +256,7 @@ fn expressions(settings: &Settings, topic: &str) -> Expressions {
 }
 
 fn working(settings: &Settings, instance: &Instance, order: &Order) -> Working {
-    let (guarantee, interval) = match kafka(settings) {
-        Some(kafka) => (kafka.guarantee, kafka.commit_interval),
-        // A commit of the file costs a disk write, no round trips: little is gained by waiting for company.
-        None => (Guarantee::ExactlyOnce, Duration::from_millis(2)),
-    };
+    let guarantee = settings.kafka().map_or(Guarantee::ExactlyOnce, |kafka| kafka.guarantee);
     Working {
         instance: Arc::clone(&instance.name),
         guarantee,
@@ -416,7 +266,7 @@ fn working(settings: &Settings, instance: &Instance, order: &Order) -> Working {
             drain: settings.engine.drain,
             ..Bounds::default()
         },
-        limits: Limits { interval, ..Limits::default() },
+        limits: Limits { interval: settings.commit_interval(), ..Limits::default() },
         bounded: order.bounded,
     }
 }

@@ -35,6 +35,8 @@ pub struct Shared {
     pub currency: Arc<str>,
     /// Price catalogue.
     pub catalogue: Option<Arc<str>>,
+    /// How many partitions a topic has, as far as that is known.
+    pub partitions: HashMap<Arc<str>, i32>,
 }
 
 /// Makes the purse of an event.
@@ -53,7 +55,9 @@ pub fn line(
         let seat = Seat { pipeline: Arc::clone(&pipeline), stage: Arc::clone(&stage.name) };
         kind.build(&seat, &shared.wiring).map(Arc::from)
     })?);
-    let runner = Runner::new(Arc::clone(&plan), Arc::clone(&shared.clock), shared.outages.clone());
+    // What an event of this pipeline waits for pauses this pipeline.
+    let outages = shared.outages.of(&plan.name);
+    let runner = Runner::new(Arc::clone(&plan), Arc::clone(&shared.clock), outages.clone());
     let codecs: HashMap<Arc<str>, Arc<dyn Codec>> = written
         .into_iter()
         .map(|topic| (Arc::clone(&topic), shared.codecs.for_topic(&topic)))
@@ -64,7 +68,8 @@ pub fn line(
             codec: shared.codecs.for_topic(&plan.source.topic),
             tombstones: plan.source.tombstones,
             cluster: Arc::clone(&shared.cluster),
-            outages: shared.outages.clone(),
+            outages: outages.clone(),
+            clock: Arc::clone(&shared.clock),
         },
         admission: Admission {
             identity,
@@ -74,18 +79,15 @@ pub fn line(
         enrichment: Enrichment { deadline: plan.deadline },
         runner,
         purses,
-        hands: Hands {
-            collections,
-            outages: shared.outages.clone(),
-            clock: Arc::clone(&shared.clock),
-        },
+        hands: Hands { collections, outages: outages.clone(), clock: Arc::clone(&shared.clock) },
         emitter: Emitter {
+            letter_partitions: shared.partitions.get(&plan.dead_letters).copied().unwrap_or(0),
             plan,
             codecs,
             currency: Arc::clone(&shared.currency),
             catalogue: shared.catalogue.clone(),
             clock: Arc::clone(&shared.clock),
-            outages: shared.outages.clone(),
+            outages,
         },
         clock: Arc::clone(&shared.clock),
     })

@@ -2,13 +2,14 @@
 
 pub mod backlog;
 pub mod connect;
-
 pub mod engine;
 pub mod groups;
 pub mod instance;
 pub mod known;
 pub mod lines;
 pub mod models;
+pub mod money;
+pub mod promises;
 pub mod samples;
 pub mod spent;
 pub mod topics;

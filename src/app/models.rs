@@ -26,7 +26,7 @@ pub fn build(
             dialect: Some(provider.dialect.to_string()),
             base_url: (!provider.base_url.is_empty()).then(|| provider.base_url.clone()),
             api_key: provider.api_key.clone(),
-            account: None,
+            account: provider.account.clone(),
             max_in_flight: provider.max_in_flight,
             simulated: None,
         };

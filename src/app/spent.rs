@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::codec::Codec;
+use crate::codec::{Codec, CodecErrorKind};
 use crate::event::money::Money;
-use crate::stream::{From, Log, Record, StreamError};
+use crate::stream::{From, Log, Record, StreamError, StreamErrorKind};
 
 /// Longest wait for one batch of old cost events.
 const WAIT: Duration = Duration::from_secs(5);
@@ -71,6 +71,11 @@ pub async fn sum(
             match &value {
                 Some(bytes) => match codec.decode(bytes).await {
                     Ok(value) => spent.add(&value, day),
+                    // Not summed, it would be spent again.
+                    Err(error) if error.kind == CodecErrorKind::Unavailable => {
+                        let (kind, message) = (StreamErrorKind::Unavailable, error.message);
+                        return Err(StreamError { kind, message });
+                    }
                     Err(_) => unread += 1,
                 },
                 None => unread += 1,

@@ -10,4 +10,4 @@ mod account;
 mod purse;
 
 pub use account::{Account, Breach};
-pub use purse::{EventPurse, Limits, Wallet};
+pub use purse::{ENGINE_PER_DAY, EventPurse, Limits, Wallet};

@@ -8,6 +8,11 @@ use crate::base::clock::Clock;
 use crate::event::money::Money;
 use crate::model::{Hold, OverBudget, Purse};
 
+/// Name of the limit of one event: what it spent never comes back.
+const PER_EVENT: &str = "per_event";
+/// Name of the limit of the whole engine's day: reached, it pauses every pipeline.
+pub const ENGINE_PER_DAY: &str = "engine.per_day";
+
 /// The limits of one pipeline, and the part of them that is shared with others.
 #[derive(Debug, Clone, Default)]
 pub struct Limits {
@@ -33,7 +38,7 @@ impl Wallet {
     /// The purse of one event.
     pub fn event(self: &Arc<Self>) -> EventPurse {
         let limit = self.limits.per_event;
-        let own = limit.map(|limit| Mutex::new(Account::total("per_event", limit, Money::ZERO)));
+        let own = limit.map(|limit| Mutex::new(Account::total(PER_EVENT, limit, Money::ZERO)));
         EventPurse { wallet: Arc::clone(self), own }
     }
 }
@@ -79,6 +84,7 @@ impl EventPurse {
             limit: breach.name,
             message: Told { breach, currency: &self.wallet.currency }.to_string(),
             until: breach.until,
+            for_good: breach.name == PER_EVENT || breach.asked > breach.limit,
         }
     }
 }

@@ -12,6 +12,7 @@ use super::outage::Outages;
 use super::run::EventDeadline;
 use crate::base::clock::Clock;
 use crate::base::retry::{Backoff, CALLS};
+use crate::budget::ENGINE_PER_DAY;
 use crate::event::result::PassageScore;
 use crate::model::{Call, Meter, OverBudget, Purse};
 use crate::pipeline::plan::OnDown;
@@ -19,8 +20,8 @@ use crate::stage::{Effect, Reply, Stage, StageError, StageErrorKind};
 
 /// Between two probes of a service that is down.
 const OUTAGE: Backoff = Backoff { base: Duration::from_millis(500), most: Duration::from_secs(15) };
-/// Between two looks at a budget that has no known end.
-const BUDGET_PAUSE: Duration = Duration::from_secs(5);
+/// Between two looks at a budget that is spent: calls under way may give back what they had set aside.
+const BUDGET: Backoff = Backoff { base: Duration::from_secs(2), most: Duration::from_secs(60) };
 
 /// What every attempt of an event shares.
 pub struct Surroundings {
@@ -103,7 +104,8 @@ enum Next {
 /// Tries until it succeeds, or may not be tried any more.
 pub async fn attempt(trial: Trial<'_>, around: &Surroundings) -> Result<Success, Fault> {
     let mut deadline = (Instant::now() + trial.timeout).min(around.deadline.get());
-    let (mut used, mut probes, mut ordinal) = (0, 0, 0);
+    let (mut used, mut looks, mut ordinal) = (0, 0, 0);
+    let mut patience = around.outages.patience();
     loop {
         if around.halted.load(Ordering::Relaxed) {
             return Err(cancelled());
@@ -119,11 +121,17 @@ pub async fn attempt(trial: Trial<'_>, around: &Surroundings) -> Result<Success,
             purse: Arc::clone(&around.purse),
         };
         let error = match timeout_at(deadline, trial.stage.run(trial.scope, &call)).await {
-            Ok(Ok(reply)) => return Ok(Success::Reply(reply)),
+            Ok(Ok(reply)) => {
+                patience.answered();
+                return Ok(Success::Reply(reply));
+            }
             Ok(Err(error)) => error,
             Err(_) => return Err(out_of_time(&trial, around)),
         };
-        match next(&trial, around, &error, &mut used, &mut probes) {
+        if matches!(error.kind, StageErrorKind::Transient | StageErrorKind::Permanent) {
+            patience.answered();
+        }
+        match next(&trial, around, &error, &mut used) {
             Next::GiveUp(fault) => return Err(fault),
             Next::StandIn(value) => return Ok(Success::StandIn(value)),
             Next::Retry(wait) if Instant::now() + wait >= deadline => {
@@ -132,36 +140,29 @@ pub async fn attempt(trial: Trial<'_>, around: &Surroundings) -> Result<Success,
             Next::Retry(wait) => sleep(wait).await,
             Next::AwaitService(service) => {
                 let began = Instant::now();
-                let (_outage, first) = around.outages.enter(&service);
-                if first {
-                    tracing::warn!(%service, "down, intake pauses until it answers");
-                }
-                sleep(OUTAGE.wait(probes, around.clock.draw() as u64, None)).await;
+                let draw = around.clock.draw() as u64;
+                patience.turn_unless(&around.halted, &service, &error, &OUTAGE, draw).await;
                 deadline += around.deadline.forgive(began);
             }
             Next::AwaitBudget(over) => {
                 let began = Instant::now();
-                let limit: Arc<str> = format!("budget {}", over.limit).into();
-                let (_outage, first) = around.outages.enter(&limit);
-                if first {
-                    tracing::warn!(limit = over.limit, "{}, intake pauses", over.message);
-                }
                 let left = over.until.map_or(i64::MAX, |until| until - around.clock.now());
                 let left = Duration::from_millis(u64::try_from(left).unwrap_or(0));
-                sleep(left.min(BUDGET_PAUSE)).await;
+                looks += 1;
+                let pause = left.min(BUDGET.wait(looks, around.clock.draw() as u64, None));
+                match over.limit {
+                    ENGINE_PER_DAY => {
+                        patience.pause_everybody(over.limit, &over.message, pause).await
+                    }
+                    _ => patience.pause(over.limit, &over.message, pause).await,
+                }
                 deadline += around.deadline.forgive(began);
             }
         }
     }
 }
 
-fn next(
-    trial: &Trial<'_>,
-    around: &Surroundings,
-    error: &StageError,
-    used: &mut u32,
-    probes: &mut u32,
-) -> Next {
+fn next(trial: &Trial<'_>, around: &Surroundings, error: &StageError, used: &mut u32) -> Next {
     match &error.kind {
         StageErrorKind::Permanent => Next::GiveUp(Fault::of(error, "permanent")),
         StageErrorKind::Transient => {
@@ -174,24 +175,18 @@ fn next(
             }
         }
         StageErrorKind::Down(service) => match trial.on_down {
-            OnDown::Wait => {
-                *probes += 1;
-                Next::AwaitService(Arc::clone(service))
-            }
+            OnDown::Wait => Next::AwaitService(Arc::clone(service)),
             OnDown::Fail => Next::GiveUp(Fault::of(error, "transient")),
             OnDown::Value(value) => Next::StandIn(value.clone()),
         },
-        // What one event may spend never comes back, and a missing price does not come by waiting.
-        StageErrorKind::Budget(over) => {
-            match around.wait_for_budget && !matches!(over.limit, "per_event" | "unpriced") {
-                true => Next::AwaitBudget(over.clone()),
-                false => Next::GiveUp(Fault {
-                    class: "budget",
-                    code: "over-budget".to_owned(),
-                    message: over.message.clone(),
-                }),
-            }
-        }
+        StageErrorKind::Budget(over) => match around.wait_for_budget && !over.for_good {
+            true => Next::AwaitBudget(over.clone()),
+            false => Next::GiveUp(Fault {
+                class: "budget",
+                code: "over-budget".to_owned(),
+                message: over.message.clone(),
+            }),
+        },
     }
 }
 

@@ -72,8 +72,9 @@ impl Member {
                     return self.start_next(at);
                 }
                 let flows = partition.paused && partition.tracker.has_room();
+                let line = Arc::clone(&partition.line);
                 if flows
-                    && self.has_room(2)
+                    && self.has_room(2, &line.emitter.plan.name)
                     && let Some(partition) = self.partitions.get_mut(at)
                 {
                     partition.paused = false;
@@ -84,19 +85,23 @@ impl Member {
         }
     }
 
-    /// Whether another event may start; with `share` 2 below half of the bounds, so that what was paused is not paused
-    /// again at once.
-    fn has_room(&self, share: usize) -> bool {
+    /// Whether another event of a pipeline may start; with `share` 2 below half of the bounds, so that what was paused is
+    /// not paused again at once.
+    fn has_room(&self, share: usize, pipeline: &Arc<str>) -> bool {
         !self.leaving
             && self.flying < self.bounds.permits / share
             && self.held_bytes < self.bounds.bytes / share
             && self.outbox.bytes() < self.bounds.outbox / share
-            && !self.outages.any()
+            && !self.outages.pauses(pipeline)
     }
 
     /// Starts the first pending record of a partition, or does what else is due with it. False when it must wait.
     fn start_next(&mut self, at: &TopicPartition) -> bool {
-        let room = self.has_room(1);
+        let Some(line) = self.partitions.get(at).map(|partition| Arc::clone(&partition.line))
+        else {
+            return false;
+        };
+        let room = self.has_room(1, &line.emitter.plan.name);
         let Some(partition) = self.partitions.get_mut(at) else { return false };
         let Some(pending) = partition.pending.pop_front() else { return false };
         if !room {

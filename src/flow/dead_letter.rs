@@ -76,9 +76,11 @@ fn build(
     put("__connect.errors.class.name", "vivremotion".to_owned());
     put("__connect.errors.exception.class.name", failure.code);
     put("__connect.errors.exception.message", message);
+    let at = &record.at;
     Output {
         topic: Arc::clone(&plan.dead_letters),
-        partition: None,
+        // Beside its fellows of the same partition, so that a replay can keep their order.
+        partition: (at.partition < emitter.letter_partitions).then_some(at.partition),
         key: record.key.clone(),
         value: record.value.clone(),
         headers,

@@ -4,19 +4,31 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::time::sleep;
 
 use super::consume::Consumed;
-use super::outage::Outages;
+use super::outage::{Outages, Patience};
 use super::refusal::{Refusal, TombstoneAs, undecodable};
-use crate::codec::Codec;
+use crate::base::clock::Clock;
+use crate::base::retry::Backoff;
+use crate::codec::{Codec, CodecError};
 use crate::event::identity::Origin;
 use crate::event::ids::EventId;
 use crate::pipeline::plan::Tombstones;
 use crate::stream::{Headers, header};
 
 /// Between two questions to a registry that is down.
-pub const REGISTRY_PAUSE: Duration = Duration::from_secs(1);
+const REGISTRY: Backoff =
+    Backoff { base: Duration::from_millis(500), most: Duration::from_secs(10) };
+
+/// Waits until a registry that is down may be asked again.
+pub(super) async fn registry_turn(
+    patience: &mut Patience,
+    error: &CodecError,
+    clock: &Arc<dyn Clock>,
+) {
+    let draw = clock.draw() as u64;
+    patience.turn(&"schema registry".into(), error, &REGISTRY, draw).await;
+}
 
 /// What decoding needs.
 pub struct Decoder {
@@ -28,6 +40,8 @@ pub struct Decoder {
     pub cluster: Arc<str>,
     /// Where a registry that is down is named.
     pub outages: Outages,
+    /// Draws for pauses.
+    pub clock: Arc<dyn Clock>,
 }
 
 /// An event.
@@ -49,21 +63,25 @@ pub struct Decoded {
 /// is not readable now.
 pub async fn decode(decoder: &Decoder, consumed: &Arc<Consumed>) -> Result<Decoded, Refusal> {
     let event = match (&consumed.record.value, decoder.tombstones) {
-        (Some(value), _) => loop {
-            match decoder.codec.decode(value).await {
-                Ok(event) => break event,
-                Err(error) => match undecodable(&error) {
-                    Some(refusal) => return Err(refusal),
-                    None => {
-                        let (_outage, first) = decoder.outages.enter(&"schema registry".into());
-                        if first {
-                            tracing::warn!(%error, "schema registry is down, intake pauses");
-                        }
-                        sleep(REGISTRY_PAUSE).await;
+        (Some(value), _) => {
+            let mut patience = decoder.outages.patience();
+            loop {
+                let decoded = decoder.codec.decode(value).await;
+                match decoded.map_err(|error| (undecodable(&error), error)) {
+                    Err((None, error)) => {
+                        registry_turn(&mut patience, &error, &decoder.clock).await
                     }
-                },
+                    Err((Some(refusal), _)) => {
+                        patience.answered();
+                        return Err(refusal);
+                    }
+                    Ok(event) => {
+                        patience.answered();
+                        break event;
+                    }
+                }
             }
-        },
+        }
         (None, Tombstones::Deliver) => Value::Null,
         (None, Tombstones::Skip) => return Err(Refusal::Tombstone(TombstoneAs::Nothing)),
         (None, Tombstones::DeadLetter) => return Err(Refusal::Tombstone(TombstoneAs::Poison)),

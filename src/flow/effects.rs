@@ -4,8 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::sleep;
-
 use super::outage::Outages;
 use super::refusal::Refusal;
 use crate::base::clock::Clock;
@@ -29,7 +27,7 @@ pub struct Hands {
 /// Does the writes of an event, in the order of its stages. Each is idempotent, so a second run does no harm.
 pub async fn apply(hands: &Hands, effects: &[Effect]) -> Result<(), Refusal> {
     for effect in effects {
-        let mut failures = 0;
+        let mut patience = hands.outages.patience();
         loop {
             let done = match effect {
                 Effect::Publish(_) => break,
@@ -41,18 +39,20 @@ pub async fn apply(hands: &Hands, effects: &[Effect]) -> Result<(), Refusal> {
                 }
             };
             match done {
-                Ok(()) => break,
+                Ok(()) => {
+                    patience.answered();
+                    break;
+                }
                 Err(ShelfError::Memory { store, error })
                     if error.kind != MemoryErrorKind::Invalid =>
                 {
-                    let (_outage, first) = hands.outages.enter(&store.into());
-                    if first {
-                        tracing::warn!(%store, %error, "memory is down, intake pauses");
-                    }
-                    failures += 1;
-                    sleep(OUTAGE.wait(failures, hands.clock.draw() as u64, None)).await;
+                    let draw = hands.clock.draw() as u64;
+                    patience.turn(&store.into(), &error, &OUTAGE, draw).await;
                 }
-                Err(error) => return Err(Refusal::Memory(error.to_string())),
+                Err(error) => {
+                    patience.answered();
+                    return Err(Refusal::Memory(error.to_string()));
+                }
             }
         }
     }

@@ -5,11 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::time::sleep;
 
 use super::consume::Consumed;
 use super::dead_letter;
-use super::decode::REGISTRY_PAUSE;
+use super::decode::registry_turn;
 use super::headers::Stamp;
 use super::identity::Who;
 use super::outage::Outages;
@@ -31,6 +30,8 @@ pub struct Emitter {
     pub plan: Arc<BuiltPlan>,
     /// Codec of every topic that is written, by name.
     pub codecs: HashMap<Arc<str>, Arc<dyn Codec>>,
+    /// Partitions of the dead letter topic; 0 when it is not known.
+    pub letter_partitions: i32,
     /// Currency of every amount.
     pub currency: Arc<str>,
     /// Price catalogue.
@@ -330,6 +331,7 @@ async fn encode(emitter: &Emitter, topic: &Arc<str>, what: What<'_>) -> Result<B
     let Some(codec) = emitter.codecs.get(topic) else {
         return Err(Refusal::Unwritable(format!("topic `{topic}` is not one the plan writes")));
     };
+    let mut patience = emitter.outages.patience();
     loop {
         let encoded = match what {
             What::Value(value) => codec.encode(value).await,
@@ -337,15 +339,15 @@ async fn encode(emitter: &Emitter, topic: &Arc<str>, what: What<'_>) -> Result<B
             What::Cost(cost) => codec.encode_cost(cost).await,
         };
         match encoded {
-            Ok(bytes) => return Ok(bytes),
             Err(error) if error.kind == CodecErrorKind::Unavailable => {
-                let (_outage, first) = emitter.outages.enter(&"schema registry".into());
-                if first {
-                    tracing::warn!(%error, "schema registry is down, intake pauses");
-                }
-                sleep(REGISTRY_PAUSE).await;
+                registry_turn(&mut patience, &error, &emitter.clock).await;
+            }
+            Ok(bytes) => {
+                patience.answered();
+                return Ok(bytes);
             }
             Err(error) => {
+                patience.answered();
                 let message = format!("topic `{topic}`: {}", error.message);
                 return Err(Refusal::Unwritable(message));
             }

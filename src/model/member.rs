@@ -132,6 +132,7 @@ impl<'a> Open<'a> {
                     member.full_name()
                 ),
                 until: None,
+                for_good: true,
             }));
         }
         let hold =

@@ -143,6 +143,8 @@ pub struct OverBudget {
     pub message: String,
     /// When waiting may help: the start of the next UTC day, milliseconds since the epoch.
     pub until: Option<i64>,
+    /// Waiting never helps: the limit is that of one event, the call alone is more than it, or it has no price.
+    pub for_good: bool,
 }
 
 /// Something that answers.

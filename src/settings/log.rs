@@ -21,6 +21,8 @@ pub(super) const FILE: &str = "log.db";
 /// First part of every group's name.
 pub(super) const GROUP_PREFIX: &str = "vivremotion";
 const COMMIT_INTERVAL: Duration = Duration::from_millis(100);
+/// A commit of the file costs a disk write, no round trips: little is gained by waiting for company.
+const LOCAL_INTERVAL: Duration = Duration::from_millis(2);
 /// Longer, and results would wait for nothing.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -40,11 +42,17 @@ pub struct Local {
     pub path: PathBuf,
     /// When a commit counts as done.
     pub synchronous: Synchronous,
+    /// How long finished events wait for company.
+    pub commit_interval: Duration,
 }
 
 impl Local {
     pub(super) fn in_folder(state: &Path) -> Self {
-        Local { path: state.join(FILE), synchronous: Synchronous::Full }
+        Local {
+            path: state.join(FILE),
+            synchronous: Synchronous::Full,
+            commit_interval: LOCAL_INTERVAL,
+        }
     }
 }
 
@@ -109,6 +117,7 @@ struct LocalSpec {
     path: Option<Spanned<String>>,
     #[serde(default)]
     synchronous: SynchronousSpec,
+    commit_interval: Option<Spanned<Span>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -156,8 +165,9 @@ pub(super) fn read(
     state: &Path,
 ) -> Option<LogSettings> {
     match desk.under(key, tree)? {
-        LogSpec::Local(LocalSpec { path, synchronous }) => {
+        LogSpec::Local(LocalSpec { path, synchronous, commit_interval }) => {
             let mut local = Local::in_folder(state);
+            local.commit_interval = interval(desk, commit_interval.as_ref(), LOCAL_INTERVAL);
             if let SynchronousSpec::Normal = synchronous {
                 local.synchronous = Synchronous::Normal;
             }
@@ -178,15 +188,7 @@ fn kafka(desk: &mut Desk<'_>, spec: KafkaSpec) -> Kafka {
     let group_prefix = spec.group_prefix.and_then(|prefix| desk.name(&prefix));
     // Empty is a variable that is not set on this machine.
     let instance = spec.instance.filter(|name| !name.value.is_empty());
-    let commit_interval = match &spec.commit_interval {
-        Some(interval) if interval.value.0 > LONGEST_INTERVAL => {
-            let message = format!("expected at most {}", Span(LONGEST_INTERVAL));
-            desk.error(interval.place(), "bad-value", message, None);
-            COMMIT_INTERVAL
-        }
-        Some(interval) => interval.value.0,
-        None => COMMIT_INTERVAL,
-    };
+    let commit_interval = interval(desk, spec.commit_interval.as_ref(), COMMIT_INTERVAL);
     Kafka {
         brokers: spec.brokers.value,
         group_prefix: group_prefix.unwrap_or_else(|| GROUP_PREFIX.into()),
@@ -199,6 +201,18 @@ fn kafka(desk: &mut Desk<'_>, spec: KafkaSpec) -> Kafka {
         create: spec.create,
         client: spec.client.as_ref().map(|tree| client(desk, tree)).unwrap_or_default(),
         names: spec.names.as_ref().map(|tree| names(desk, tree)).unwrap_or_default(),
+    }
+}
+
+fn interval(desk: &mut Desk<'_>, written: Option<&Spanned<Span>>, usual: Duration) -> Duration {
+    match written {
+        Some(interval) if interval.value.0 > LONGEST_INTERVAL => {
+            let message = format!("expected at most {}", Span(LONGEST_INTERVAL));
+            desk.error(interval.place(), "bad-value", message, None);
+            usual
+        }
+        Some(interval) => interval.value.0,
+        None => usual,
     }
 }
 

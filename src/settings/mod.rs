@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::base::diagnostic::Diagnostics;
 pub use crate::base::sqlite::Synchronous;
@@ -102,6 +103,22 @@ impl Settings {
     pub fn priced(&self, model: &str) -> Option<bool> {
         let members = self.models.get(model)?.members();
         Some(members.iter().all(|member| member.free || self.prices.has(&member.key())))
+    }
+
+    /// How long finished events wait for company before they are committed.
+    pub fn commit_interval(&self) -> Duration {
+        match &self.log {
+            LogSettings::Local(local) => local.commit_interval,
+            LogSettings::Kafka(kafka) => kafka.commit_interval,
+        }
+    }
+
+    /// The cluster, if the log is one.
+    pub fn kafka(&self) -> Option<&Kafka> {
+        match &self.log {
+            LogSettings::Kafka(kafka) => Some(kafka),
+            LogSettings::Local(_) => None,
+        }
     }
 
     /// First part of every group's name.

@@ -51,6 +51,8 @@ pub struct Provider {
     pub base_url: String,
     /// Its key.
     pub api_key: Option<Secret>,
+    /// What the billed key is called in cost events; the provider's name when none is written.
+    pub account: Option<String>,
     /// Calls at a time.
     pub max_in_flight: Option<usize>,
 }
@@ -104,6 +106,7 @@ struct ProviderSpec {
     dialect: Option<Spanned<String>>,
     base_url: Option<Spanned<String>>,
     api_key: Option<Spanned<String>>,
+    account: Option<Spanned<String>>,
     max_in_flight: Option<Spanned<u64>>,
 }
 
@@ -187,6 +190,7 @@ fn provider(
         base_url,
         // A variable that is not set on this machine.
         api_key: spec.api_key.filter(|key| !key.value.is_empty()).map(|key| Secret::new(key.value)),
+        account: spec.account.and_then(|name| desk.name(&name)).map(|name| name.to_string()),
         max_in_flight: in_flight(desk, spec.max_in_flight),
     })
 }
@@ -306,6 +310,7 @@ fn bare(
             dialect: SIMULATED.into(),
             base_url: String::new(),
             api_key: None,
+            account: None,
             max_in_flight: None,
         });
     }

@@ -1,5 +1,4 @@
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use super::*;
 use crate::codec::Format;
@@ -69,6 +68,7 @@ fn without_a_file_everything_is_embedded() {
     let LogSettings::Local(local) = &settings.log else { panic!() };
     assert_eq!(local.path, Path::new(".vivremotion/log.db"));
     assert_eq!(local.synchronous, Synchronous::Full);
+    assert_eq!(settings.commit_interval(), Duration::from_millis(2));
     assert!(matches!(settings.registry, RegistrySettings::Embedded));
     assert!(matches!(settings.memory.store, Store::Local));
     assert_eq!(settings.engine.permits, 12_000);
@@ -165,6 +165,16 @@ fn every_key_of_the_grammar_is_read() {
     assert_eq!(settings.state, Path::new("/var/lib/value"));
     assert_eq!(settings.embedded_file(), Path::new("/var/lib/value/log.db"));
     assert_eq!(settings.listen, "0.0.0.0:9464");
+}
+
+#[test]
+fn the_local_log_is_read_with_its_interval() {
+    let text = "vivremotion: 1\nlog: { local: { path: here.db, synchronous: normal, commit_interval: 100ms } }\n";
+    let settings = good(text);
+    let LogSettings::Local(local) = &settings.log else { panic!() };
+    assert_eq!((&*local.path, local.synchronous), (Path::new("here.db"), Synchronous::Normal));
+    assert_eq!(settings.commit_interval(), Duration::from_millis(100));
+    assert!(bad(&text.replace("100ms", "11s")).contains("expected at most 10s"));
 }
 
 #[test]

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::base::template::Template;
 use crate::base::yaml::{Spanned, Text};
-use crate::model::{Call, EmbedRequest, Model};
+use crate::model::{Call, EmbedRequest, Model, tokens};
 
 use super::desk::Desk;
 use super::{BuildError, Facts, Kind, Reply, Seat, Stage, StageError, StageKind, Wiring};
@@ -51,6 +51,7 @@ impl Kind for Embed {
     fn facts(&self) -> Facts {
         Facts {
             models: vec![self.model.clone()],
+            written_tokens: tokens::of_text(self.text.source()),
             service: true,
             settings: vec![("model", self.model.to_string())],
             ..Facts::default()
@@ -89,7 +90,8 @@ pub(super) async fn embed_one(
     call: &Call,
 ) -> Result<Vec<f32>, StageError> {
     let request = EmbedRequest { model: name.clone(), texts: vec![text] };
-    let vectors = model.embed(&request, call).await?;
+    let asked = model.embed(&request, call).await;
+    let vectors = asked.map_err(|error| StageError::of_model(name, error))?;
     <[Vec<f32>; 1]>::try_from(vectors).map(|[vector]| vector).map_err(|vectors| {
         let count = vectors.len();
         StageError::transient(

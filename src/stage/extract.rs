@@ -20,11 +20,11 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::base::yaml::{Spanned, Tree};
-use crate::model::{AnswerSchema, Call, ChatReply, ChatRequest, Message, Model, Role};
+use crate::model::{AnswerSchema, Call, ChatReply, ChatRequest, Message, Role};
 
-use super::desk::{self, Desk};
-use super::generate::DEFAULT_MAX_TOKENS;
-use super::prompt::{Prompt, Turns};
+use super::chat::{Chat, Question};
+use super::desk::Desk;
+use super::prompt::Prompt;
 use super::{BuildError, Facts, Kind, Reply, Seat, Stage, StageError, StageKind, Wiring};
 
 /// Problems shown to the model in a repair, and characters of each.
@@ -51,21 +51,16 @@ impl super::Params for Params {
     }
 
     fn check(&self, desk: &mut dyn Desk) -> Option<StageKind> {
-        let model = desk.model(&self.model);
-        let prompt = self.prompt.check(desk);
-        let max_tokens =
-            desk::positive(desk, "max_tokens", self.max_tokens.as_ref(), DEFAULT_MAX_TOKENS);
+        let question = Question::check(desk, &self.model, &self.prompt, self.max_tokens.as_ref());
         let schema = desk.json_schema(&self.schema);
         let fit = schema.as_deref().and_then(|schema| compile(schema, &self.schema, desk));
         Some(Arc::new(Extract {
-            model: model?,
-            prompt: prompt?,
+            question: question?,
             fit: fit?,
             answer: Arc::new(AnswerSchema {
                 name: desk.stage().to_string(),
                 schema: Value::clone(&*schema?),
             }),
-            max_tokens: max_tokens?,
         }))
     }
 }
@@ -84,51 +79,34 @@ fn compile(schema: &Value, written: &Tree, desk: &mut dyn Desk) -> Option<Arc<Va
 
 #[derive(Clone, Debug)]
 struct Extract {
-    model: Arc<str>,
-    prompt: Turns,
+    question: Question,
     fit: Arc<Validator>,
     answer: Arc<AnswerSchema>,
-    max_tokens: u32,
 }
 
 impl Kind for Extract {
     fn facts(&self) -> Facts {
-        Facts {
-            models: vec![self.model.clone()],
-            max_tokens: Some(self.max_tokens),
-            service: true,
-            settings: vec![
-                ("model", self.model.to_string()),
-                ("max_tokens", self.max_tokens.to_string()),
-            ],
-            ..Facts::default()
-        }
+        self.question.facts()
     }
 
     fn with_model(&self, model: Arc<str>) -> Option<StageKind> {
-        Some(Arc::new(Extract { model, ..self.clone() }))
+        Some(Arc::new(Extract { question: self.question.to(model), ..self.clone() }))
     }
 
     fn build(&self, _seat: &Seat, wiring: &Wiring) -> Result<Box<dyn Stage>, BuildError> {
-        let model = wiring.model(&self.model)?;
-        Ok(Box::new(Built { kind: self.clone(), model }))
+        Ok(Box::new(Built { kind: self.clone(), chat: self.question.build(wiring)? }))
     }
 }
 
 struct Built {
     kind: Extract,
-    model: Arc<dyn Model>,
+    chat: Chat,
 }
 
 #[async_trait]
 impl Stage for Built {
     async fn run(&self, scope: &minijinja::Value, call: &Call) -> Result<Reply, StageError> {
-        let mut request = ChatRequest {
-            model: self.kind.model.clone(),
-            messages: self.kind.prompt.render(scope)?,
-            max_tokens: self.kind.max_tokens,
-            schema: Some(self.kind.answer.clone()),
-        };
+        let mut request = self.chat.request(scope, Some(self.kind.answer.clone()))?;
         let first = self.ask(&request, call).await?;
         let misfit = match self.fit(&first) {
             Ok(value) => return Ok(Reply { value, ..Reply::default() }),
@@ -148,7 +126,7 @@ impl Stage for Built {
     }
 
     fn prompt_digest(&self) -> Option<&str> {
-        Some(self.kind.prompt.digest())
+        Some(self.chat.question.prompt.digest())
     }
 }
 
@@ -160,21 +138,15 @@ struct Misfit {
 
 impl Built {
     async fn ask(&self, request: &ChatRequest, call: &Call) -> Result<ChatReply, StageError> {
-        let answer = self.model.chat(request, call).await?;
-        match answer.finish_reason.as_str() {
-            "length" => Err(StageError::permanent(
-                "answer-cut",
-                format!(
-                    "the answer was cut at `max_tokens: {}`, so its JSON is not whole",
-                    self.kind.max_tokens
-                ),
-            )),
-            "content_filter" => Err(StageError::permanent(
-                "content-filtered",
-                "the provider withheld the answer because of its content",
-            )),
-            _ => Ok(answer),
+        let answer = self.chat.ask(request, call).await?;
+        if answer.finish_reason != "length" {
+            return Ok(answer);
         }
+        let ceiling = self.chat.question.max_tokens;
+        Err(StageError::permanent(
+            "answer-cut",
+            format!("the answer was cut at `max_tokens: {ceiling}`, so its JSON is not whole"),
+        ))
     }
 
     fn fit(&self, answer: &ChatReply) -> Result<Value, Misfit> {

@@ -17,14 +17,12 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::base::yaml::Spanned;
-use crate::model::{Call, ChatRequest, Model};
+use crate::model::Call;
 
-use super::desk::{self, Desk};
-use super::prompt::{Prompt, Turns};
+use super::chat::{Chat, Question};
+use super::desk::Desk;
+use super::prompt::Prompt;
 use super::{BuildError, Facts, Kind, Reply, Seat, Stage, StageError, StageKind, Wiring};
-
-/// Ceiling of an answer when none is written.
-pub const DEFAULT_MAX_TOKENS: u32 = 1024;
 
 /// Parameters.
 #[derive(Clone, Debug, Deserialize)]
@@ -44,70 +42,39 @@ impl super::Params for Params {
     }
 
     fn check(&self, desk: &mut dyn Desk) -> Option<StageKind> {
-        let model = desk.model(&self.model);
-        let prompt = self.prompt.check(desk);
-        let max_tokens =
-            desk::positive(desk, "max_tokens", self.max_tokens.as_ref(), DEFAULT_MAX_TOKENS);
-        Some(Arc::new(Generate { model: model?, prompt: prompt?, max_tokens: max_tokens? }))
+        let question = Question::check(desk, &self.model, &self.prompt, self.max_tokens.as_ref());
+        Some(Arc::new(Generate(question?)))
     }
 }
 
 #[derive(Clone, Debug)]
-struct Generate {
-    model: Arc<str>,
-    prompt: Turns,
-    max_tokens: u32,
-}
+struct Generate(Question);
 
 impl Kind for Generate {
     fn facts(&self) -> Facts {
-        Facts {
-            models: vec![self.model.clone()],
-            max_tokens: Some(self.max_tokens),
-            service: true,
-            settings: vec![
-                ("model", self.model.to_string()),
-                ("max_tokens", self.max_tokens.to_string()),
-            ],
-            ..Facts::default()
-        }
+        self.0.facts()
     }
 
     fn with_model(&self, model: Arc<str>) -> Option<StageKind> {
-        Some(Arc::new(Generate { model, ..self.clone() }))
+        Some(Arc::new(Generate(self.0.to(model))))
     }
 
     fn build(&self, _seat: &Seat, wiring: &Wiring) -> Result<Box<dyn Stage>, BuildError> {
-        let model = wiring.model(&self.model)?;
-        Ok(Box::new(Built { kind: self.clone(), model }))
+        Ok(Box::new(Built(self.0.build(wiring)?)))
     }
 }
 
-struct Built {
-    kind: Generate,
-    model: Arc<dyn Model>,
-}
+struct Built(Chat);
 
 #[async_trait]
 impl Stage for Built {
     async fn run(&self, scope: &minijinja::Value, call: &Call) -> Result<Reply, StageError> {
-        let request = ChatRequest {
-            model: self.kind.model.clone(),
-            messages: self.kind.prompt.render(scope)?,
-            max_tokens: self.kind.max_tokens,
-            schema: None,
-        };
-        let answer = self.model.chat(&request, call).await?;
-        if answer.finish_reason == "content_filter" {
-            return Err(StageError::permanent(
-                "content-filtered",
-                "the provider withheld the answer because of its content",
-            ));
-        }
+        let request = self.0.request(scope, None)?;
+        let answer = self.0.ask(&request, call).await?;
         Ok(Reply { value: Value::String(answer.text), ..Reply::default() })
     }
 
     fn prompt_digest(&self) -> Option<&str> {
-        Some(self.kind.prompt.digest())
+        Some(self.0.question.prompt.digest())
     }
 }

@@ -12,6 +12,7 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
 use crate::base::clock::Clock;
+use crate::base::retry::retry_after;
 use crate::base::template::Template;
 use crate::event::cost::{Attempt, CostLine};
 use crate::event::ids::AttemptId;
@@ -150,7 +151,8 @@ impl Http {
         let client = self.client(outgoing.url.scheme() == "https")?;
         let request = request(&client, outgoing, call)?;
         let mut ticket = Ticket::open(target, call, &*self.clock);
-        let outcome = match timeout_at(call.deadline, exchange(&client, request, target)).await {
+        let exchange = exchange(&client, request, target, self.clock.now());
+        let outcome = match timeout_at(call.deadline, exchange).await {
             Ok(outcome) => outcome,
             Err(_) => Err(StageError::transient("timeout", "the service did not answer in time")),
         };
@@ -212,11 +214,12 @@ async fn exchange(
     client: &Client,
     request: reqwest::Request,
     target: &Target,
+    now: i64,
 ) -> Result<Answer, StageError> {
     let response = client.execute(request).await.map_err(|error| broken(&error, target))?;
     let status = response.status();
     if !status.is_success() && !status.is_redirection() {
-        return Err(refused(&response));
+        return Err(refused(&response, now));
     }
     let json = is_json(&response);
     let bytes = read(response, target).await?;
@@ -235,7 +238,7 @@ fn broken(error: &reqwest::Error, target: &Target) -> StageError {
     }
 }
 
-fn refused(response: &Response) -> StageError {
+fn refused(response: &Response, now: i64) -> StageError {
     let status = response.status();
     let message = format!("the service answered with status {}", status.as_u16());
     let again = status.is_server_error()
@@ -246,12 +249,12 @@ fn refused(response: &Response) -> StageError {
     if !again {
         return StageError::permanent("service-refused", message);
     }
-    let seconds = response.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok()?.parse().ok());
     let code = match status {
         StatusCode::TOO_MANY_REQUESTS => "rate-limited",
         _ => "overloaded",
     };
-    let retry_after = seconds.map(Duration::from_secs);
+    let asked = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+    let retry_after = asked.and_then(|text| retry_after(text, now));
     StageError { retry_after, ..StageError::transient(code, message) }
 }
 

@@ -17,10 +17,11 @@ use serde_json::{Map, Value};
 use crate::context::memory::shelf::{Collections, ShelfError};
 use crate::context::memory::{Forget, MemoryErrorKind, Point};
 use crate::event::result::PassageScore;
-use crate::model::{Call, Model, OverBudget};
+use crate::model::{Call, Model, ModelError, ModelErrorKind, OverBudget};
 
 use desk::Desk;
 
+pub mod chat;
 pub mod desk;
 pub mod fields;
 pub mod http;
@@ -121,6 +122,8 @@ pub struct Facts {
     pub models: Vec<Arc<str>>,
     /// Ceiling of an answer in tokens, for kinds that have one.
     pub max_tokens: Option<u32>,
+    /// About how many tokens the author's own texts are in each question, without what is rendered into them.
+    pub written_tokens: u64,
     /// The collection it reads or writes; its embedder may be asked too.
     pub collection: Option<Arc<str>>,
     /// Topics it writes.
@@ -269,6 +272,19 @@ impl StageError {
         let (kind, message) = (StageErrorKind::Transient, message.into());
         StageError { kind, code, message, retry_after: None }
     }
+
+    /// What a model or route of the settings said. One that is down is known by its name there: whoever asks for the same
+    /// name waits for the same thing, whichever member of a route refused.
+    pub fn of_model(name: &str, error: ModelError) -> Self {
+        let code = error.kind.code();
+        let kind = match error.kind {
+            ModelErrorKind::Budget(over) => StageErrorKind::Budget(over),
+            ref kind if kind.is_down() => StageErrorKind::Down(format!("model `{name}`").into()),
+            ref kind if kind.is_retriable() => StageErrorKind::Transient,
+            _ => StageErrorKind::Permanent,
+        };
+        StageError { kind, code, message: error.message, retry_after: error.retry_after }
+    }
 }
 
 /// The classes of failed attempts.
@@ -292,20 +308,6 @@ impl fmt::Display for StageError {
 
 impl std::error::Error for StageError {}
 
-impl From<crate::model::ModelError> for StageError {
-    fn from(error: crate::model::ModelError) -> Self {
-        use crate::model::ModelErrorKind;
-        let code = error.kind.code();
-        let kind = match error.kind {
-            ModelErrorKind::Budget(over) => StageErrorKind::Budget(over),
-            ref kind if kind.is_down() => StageErrorKind::Down(error.message.as_str().into()),
-            ref kind if kind.is_retriable() => StageErrorKind::Transient,
-            _ => StageErrorKind::Permanent,
-        };
-        StageError { kind, code, message: error.message, retry_after: error.retry_after }
-    }
-}
-
 impl From<crate::base::template::TemplateError> for StageError {
     fn from(error: crate::base::template::TemplateError) -> Self {
         StageError {
@@ -321,7 +323,7 @@ impl From<ShelfError> for StageError {
     fn from(error: ShelfError) -> Self {
         let (code, message) = (error.code(), error.to_string());
         let kind = match error {
-            ShelfError::Embedder(error) => return error.into(),
+            ShelfError::Embedder { model, error } => return StageError::of_model(&model, error),
             ShelfError::Memory { store, error } => match error.kind {
                 MemoryErrorKind::Unavailable => StageErrorKind::Down(store.into()),
                 MemoryErrorKind::Transient => StageErrorKind::Transient,

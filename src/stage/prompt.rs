@@ -118,6 +118,11 @@ impl Turns {
         &self.digest
     }
 
+    /// The texts as they are written.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        self.turns.iter().map(|(_, template)| template.source())
+    }
+
     /// The messages for one event.
     pub fn render(&self, scope: &minijinja::Value) -> Result<Vec<Message>, TemplateError> {
         let message = |(role, template): &(Role, Template)| {

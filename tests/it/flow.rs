@@ -13,6 +13,9 @@ use vivremotion::stream::{CommitErrorKind, TopicPartition};
 
 use crate::support::driver::{Driver, text_header, value};
 
+mod inputs;
+mod outages;
+
 const PRICED: &str = "
 models: { small: simulated/small, slow: simulated/m+slow-5s, bad: simulated/m+status-400, flaky: simulated/m+status-503+rate-0.5, down: simulated/m+status-401 }
 prices: { simulated/small: [ { from: 2026-01-01, input: 1 USD, output: 2 USD } ], simulated/m+slow-5s: [ { from: 2026-01-01, input: 1 USD, output: 2 USD } ] }

@@ -211,7 +211,7 @@ async fn a_passing_failure_of_the_embedder_is_tried_again_and_a_lasting_one_ends
     *world.embedder.failures.lock().unwrap() = vec![ModelErrorKind::Overloaded; 4];
     assert!(matches!(
         world.import("both", &[("a.md", "alpha")]).await,
-        Err(ImportError::Shelf(ShelfError::Embedder(_)))
+        Err(ImportError::Shelf(ShelfError::Embedder { .. }))
     ));
     *world.embedder.failures.lock().unwrap() = vec![ModelErrorKind::InvalidRequest; 1];
     assert!(world.import("both", &[("a.md", "alpha")]).await.is_err());

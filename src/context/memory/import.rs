@@ -143,7 +143,7 @@ impl Importer<'_> {
             match written.await {
                 Err(error) if error.is_passing() && made < ATTEMPTS => {
                     let asked = match &error {
-                        ShelfError::Embedder(error) => error.retry_after,
+                        ShelfError::Embedder { error, .. } => error.retry_after,
                         _ => None,
                     };
                     let wait = retry::CALLS.wait(made, self.clock.draw() as u64, asked);

@@ -82,7 +82,12 @@ pub enum ShelfError {
         error: MemoryError,
     },
     /// The embedder failed.
-    Embedder(ModelError),
+    Embedder {
+        /// Its name in the settings.
+        model: Arc<str>,
+        /// How.
+        error: ModelError,
+    },
     /// The embedder's or the author's vectors do not fit the collection.
     Vector(String),
 }
@@ -155,6 +160,14 @@ impl Collections {
     }
 }
 
+impl Embedder {
+    async fn embed(&self, texts: Vec<String>, call: &Call) -> Result<Vec<Vec<f32>>, ShelfError> {
+        let request = EmbedRequest { model: Arc::clone(&self.name), texts };
+        let failed = |error| ShelfError::Embedder { model: Arc::clone(&self.name), error };
+        self.model.embed(&request, call).await.map_err(failed)
+    }
+}
+
 impl Shelf {
     /// The same shelf with the dimensions that its embedder makes, learned by one embedding of one word: for a model
     /// whose settings do not say them.
@@ -164,9 +177,7 @@ impl Shelf {
         else {
             return Ok(self);
         };
-        let request =
-            EmbedRequest { model: Arc::clone(&embedder.name), texts: vec!["measure".into()] };
-        let vectors = embedder.model.embed(&request, call).await.map_err(ShelfError::Embedder)?;
+        let vectors = embedder.embed(vec!["measure".into()], call).await?;
         let dimensions = vectors.first().map(Vec::len);
         self.collection =
             Arc::new(Collection { dimensions, ..Collection::clone(&self.collection) });
@@ -237,8 +248,7 @@ impl Shelf {
             return Ok(Vec::new());
         }
         let wanted = texts.len();
-        let request = EmbedRequest { model: Arc::clone(&embedder.name), texts };
-        let vectors = embedder.model.embed(&request, call).await.map_err(ShelfError::Embedder)?;
+        let vectors = embedder.embed(texts, call).await?;
         if vectors.len() != wanted {
             return Err(ShelfError::Vector(format!(
                 "model `{}` gave {} vectors for {wanted} texts",
@@ -286,7 +296,7 @@ impl ShelfError {
     pub fn is_passing(&self) -> bool {
         match self {
             ShelfError::UnknownCollection(_) | ShelfError::Vector(_) => false,
-            ShelfError::Embedder(error) => error.kind.is_retriable(),
+            ShelfError::Embedder { error, .. } => error.kind.is_retriable(),
             ShelfError::Memory { error, .. } => error.kind == MemoryErrorKind::Transient,
         }
     }
@@ -295,7 +305,7 @@ impl ShelfError {
     pub fn code(&self) -> &'static str {
         match self {
             ShelfError::UnknownCollection(_) => "unknown-collection",
-            ShelfError::Embedder(error) => error.kind.code(),
+            ShelfError::Embedder { error, .. } => error.kind.code(),
             ShelfError::Vector(_) => "vector-mismatch",
             ShelfError::Memory { error, .. } => match error.kind {
                 MemoryErrorKind::Unavailable => "memory-down",
@@ -313,7 +323,7 @@ impl fmt::Display for ShelfError {
                 write!(f, "no collection `{name}` is declared under `memory.collections`")
             }
             ShelfError::Memory { error, .. } => error.fmt(f),
-            ShelfError::Embedder(error) => error.fmt(f),
+            ShelfError::Embedder { error, .. } => error.fmt(f),
             ShelfError::Vector(message) => f.write_str(message),
         }
     }

@@ -96,6 +96,7 @@ async fn tour(format: Format) -> Tour {
         outages: Outages::default(),
         currency: "USD".into(),
         catalogue: None,
+        partitions: HashMap::new(),
     };
     let lines = plans.into_iter().map(|plan| {
         let limits = Limits { per_event: plan.budget.per_event, accounts: Vec::new() };

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -12,7 +12,7 @@ use vivremotion::app::groups::{Working, work};
 use vivremotion::app::lines::{Shared, line};
 use vivremotion::app::{known::known, models, topics};
 use vivremotion::base::clock::{Clock, HeldClock};
-use vivremotion::budget::{Account, Limits as Budgets, Wallet};
+use vivremotion::budget::{Account, ENGINE_PER_DAY, Limits as Budgets, Wallet};
 use vivremotion::codec::Codecs;
 use vivremotion::codec::registry::embedded::Embedded;
 use vivremotion::event::money::Money;
@@ -24,9 +24,10 @@ use vivremotion::flow::outbox::Limits;
 use vivremotion::flow::workers::Workers;
 use vivremotion::model::{Model, Purse};
 use vivremotion::pipeline::check::check;
+use vivremotion::pipeline::plan::Plan;
 use vivremotion::settings::{self, Environment, Settings};
-use vivremotion::stage::Wiring;
 use vivremotion::stage::http::Http;
+use vivremotion::stage::{StageKind, Wiring};
 use vivremotion::stream::memory::Memory;
 use vivremotion::stream::{
     Guarantee, Log, OnCorruptProgress, Output, Record, StreamError, TopicPartition, header,
@@ -38,11 +39,12 @@ pub const START: i64 = 1_795_305_600_000;
 /// Longest wait, by the held clock.
 const LONGEST: Duration = Duration::from_secs(48 * 3_600);
 
-/// One pipeline at work.
+/// Pipelines at work. The first is called `test`; it reads `in` and writes `out`.
 pub struct Driver {
     pub log: Memory,
     pub outages: Outages,
-    line: Arc<Line>,
+    pub codecs: Arc<Codecs>,
+    lines: Vec<Arc<Line>>,
     working: Working,
     clock: Arc<dyn Clock>,
     stop: watch::Sender<bool>,
@@ -75,6 +77,17 @@ impl Driver {
         bounds: Bounds,
         more: Vec<(&str, Arc<dyn Model>)>,
     ) -> Driver {
+        Driver::many(settings_text, &[("test", pipeline)], partitions, bounds, more).await
+    }
+
+    /// Several pipelines in one engine, by name, each over topics with that many partitions.
+    pub async fn many(
+        settings_text: &str,
+        pipelines: &[(&str, &str)],
+        partitions: i32,
+        bounds: Bounds,
+        more: Vec<(&str, Arc<dyn Model>)>,
+    ) -> Driver {
         let settings = settings(settings_text);
         let clock: Arc<dyn Clock> = Arc::new(HeldClock::new(START, 7));
         let log = Memory::new(Arc::clone(&clock));
@@ -82,19 +95,28 @@ impl Driver {
         for (name, _) in &more {
             known.models.insert((*name).into(), true);
         }
-        let text = format!("vivremotion: 1\npipeline: test\n{pipeline}");
-        let (checked, found) = check(&"test.yaml".into(), PathBuf::new(), &text, &known);
-        let plan = checked.unwrap_or_else(|| panic!("{found}")).plan;
-        let needs = topics::needs([&plan]);
+        let plan = |(name, pipeline): &(&str, &str)| {
+            let text = format!("vivremotion: 1\npipeline: {name}\n{pipeline}");
+            let (checked, found) = check(&"test.yaml".into(), PathBuf::new(), &text, &known);
+            checked.unwrap_or_else(|| panic!("{found}")).plan
+        };
+        let plans: Vec<Plan<StageKind>> = pipelines.iter().map(plan).collect();
+        let needs = topics::needs(&plans);
         topics::create(&log, &needs, |_| Some(partitions)).await.unwrap();
-        let asked: BTreeSet<Arc<str>> =
-            plan.stages.iter().flat_map(|stage| stage.kind.facts().models).collect();
+        let formats = settings.topics.iter().map(|(name, topic)| (Arc::clone(name), topic.value));
+        let codecs = Arc::new(Codecs::new(Arc::new(Embedded::in_memory().unwrap()), formats));
+        assert!(topics::schemas(&codecs, &needs, true).await.unwrap().is_empty());
+        let asked: BTreeSet<Arc<str>> = plans
+            .iter()
+            .flat_map(|plan| &plan.stages)
+            .flat_map(|stage| stage.kind.facts().models)
+            .collect();
         let mut models = models::build(&settings, &asked, &clock).unwrap();
         models.extend(more.into_iter().map(|(name, model)| (name.into(), model)));
         let outages = Outages::default();
         let shared = Shared {
             cluster: "test".into(),
-            codecs: Arc::new(Codecs::new(Arc::new(Embedded::in_memory().unwrap()), [])),
+            codecs: Arc::clone(&codecs),
             wiring: Wiring {
                 models,
                 collections: Arc::default(),
@@ -104,15 +126,20 @@ impl Driver {
             outages: outages.clone(),
             currency: "USD".into(),
             catalogue: settings.prices.catalogue.clone(),
+            partitions: needs.iter().map(|need| (Arc::clone(&need.name), partitions)).collect(),
         };
-        let daily = plan.budget.per_day.map(|limit| {
-            Arc::new(std::sync::Mutex::new(Account::daily("per_day", limit, Money::ZERO, START)))
-        });
-        let budgets =
-            Budgets { per_event: plan.budget.per_event, accounts: daily.into_iter().collect() };
-        let wallet = Arc::new(Wallet::new(budgets, "USD".into(), Arc::clone(&clock)));
-        let purses = Box::new(move || Arc::new(wallet.event()) as Arc<dyn Purse>);
-        let line = line(&shared, plan, Expressions::default(), purses).unwrap();
+        let account =
+            |name, limit| Arc::new(Mutex::new(Account::daily(name, limit, Money::ZERO, START)));
+        let engine = settings.per_day.map(|limit| account(ENGINE_PER_DAY, limit));
+        let line = |plan: Plan<StageKind>| {
+            let own = plan.budget.per_day.map(|limit| account("per_day", limit));
+            let accounts = own.into_iter().chain(engine.clone()).collect();
+            let budgets = Budgets { per_event: plan.budget.per_event, accounts };
+            let wallet = Arc::new(Wallet::new(budgets, "USD".into(), Arc::clone(&clock)));
+            let purses = Box::new(move || Arc::new(wallet.event()) as Arc<dyn Purse>);
+            Arc::new(line(&shared, plan, Expressions::default(), purses).unwrap())
+        };
+        let lines = plans.into_iter().map(line).collect();
         let working = Working {
             instance: "one".into(),
             guarantee: Guarantee::ExactlyOnce,
@@ -125,7 +152,8 @@ impl Driver {
         let mut driver = Driver {
             log,
             outages,
-            line: Arc::new(line),
+            codecs,
+            lines,
             working,
             clock,
             stop,
@@ -144,11 +172,11 @@ impl Driver {
         let (stop, stopped) = watch::channel(false);
         self.stop = stop;
         let log: Arc<dyn Log> = Arc::new(self.log.clone());
-        let (line, working) = (Arc::clone(&self.line), self.working.clone());
+        let (lines, working) = (self.lines.clone(), self.working.clone());
         let (clock, outages) = (Arc::clone(&self.clock), self.outages.clone());
         self.member = tokio::spawn(async move {
             let workers = Arc::new(Workers::here());
-            work(&log, vec![line], &working, &clock, &outages, &workers, stopped).await
+            work(&log, lines, &working, &clock, &outages, &workers, stopped).await
         });
     }
 
@@ -183,9 +211,20 @@ impl Driver {
         value: Option<Vec<u8>>,
         headers: Vec<(&str, &str)>,
     ) {
+        self.pipe_to("in", key, value, headers).await;
+    }
+
+    /// Writes a record to any topic.
+    pub async fn pipe_to(
+        &self,
+        topic: &str,
+        key: Option<&str>,
+        value: Option<Vec<u8>>,
+        headers: Vec<(&str, &str)>,
+    ) {
         let header = |(name, value): (&str, &str)| (name.to_owned(), Some(value.to_owned().into()));
         let output = Output {
-            topic: "in".into(),
+            topic: topic.into(),
             partition: None,
             key: key.map(|key| key.to_owned().into()),
             value: value.map(Into::into),
