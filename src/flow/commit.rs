@@ -39,11 +39,10 @@ impl Member {
         // The membership first, the filter after: a partition that leaves in between makes the commit fail (R5).
         let fence = writer.fence();
         let (mut gone, partitions) = (0, &self.partitions);
-        let mut events = self.outbox.take(|event| {
-            let ours = partitions.get(&event.at).is_some_and(|p| p.tracker.epoch() == event.epoch);
-            gone += if ours { 0 } else { event.consumed.size() };
-            ours
-        });
+        let mut events = self.outbox.take(
+            |at, epoch| partitions.get(at).is_some_and(|p| p.tracker.epoch() == epoch),
+            |event| gone += event.consumed.size(),
+        );
         self.held_bytes -= gone;
         if events.is_empty() {
             self.writer = Some(writer);
@@ -116,7 +115,12 @@ impl Member {
                 format!("the dead letter of {} at {} can't be written: {reason}", place.0, place.1);
             return Err(StreamError { kind: StreamErrorKind::Fatal, message });
         }
-        let Some(partition) = self.partitions.get_mut(&event.at) else { return Ok(()) };
+        let partition = self.partitions.get_mut(&event.at);
+        let Some(partition) = partition.filter(|p| p.tracker.epoch() == event.epoch) else {
+            // It was given up since: who has it now finds out for himself.
+            self.held_bytes -= event.consumed.size();
+            return Ok(());
+        };
         tracing::warn!(at = %event.at, offset = event.offset, %reason, "an output can't be written");
         partition.flying += 1;
         self.flying += 1;

@@ -156,7 +156,7 @@ impl Member {
     }
 
     pub(super) fn settle(&mut self, finished: Finished) {
-        let Finished { lane, event, last_resort } = finished;
+        let Finished { lane, mut event, last_resort } = finished;
         self.flying -= 1;
         let next = lane.as_ref().and_then(|lane| self.lanes.finish(lane));
         let ours = self
@@ -169,9 +169,10 @@ impl Member {
                 let line = Arc::clone(&partition.line);
                 if last_resort {
                     self.last_resorts.push((event.at.clone(), event.offset));
-                    self.outbox.push(event, Instant::now());
+                    self.outbox.fill(event, Instant::now());
                 } else if partition.tracker.complete(event.epoch, event.offset) {
                     self.watch.settled(&line, &event);
+                    event.lane = lane.clone().filter(|lane| lane.key.is_some());
                     self.outbox.push(event, Instant::now());
                 }
             }

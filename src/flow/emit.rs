@@ -11,6 +11,7 @@ use super::dead_letter;
 use super::decode::registry_turn;
 use super::headers::Stamp;
 use super::identity::Who;
+use super::lanes::Lane;
 use super::outage::Outages;
 use super::refusal::{Disposition, Refusal};
 use super::report::{self, Subject};
@@ -78,6 +79,8 @@ pub struct Emitted {
     pub offset: i64,
     /// The record.
     pub consumed: Arc<Consumed>,
+    /// Where its key's events wait their turn; none when nothing waits for it.
+    pub lane: Option<Lane>,
     /// The run, if there was one: in case an output proves unwritable.
     pub completed: Option<Arc<Completed>>,
     /// What to write.
@@ -102,6 +105,7 @@ impl Emitted {
             epoch: consumed.epoch,
             offset: consumed.record.offset,
             consumed: Arc::clone(consumed),
+            lane: None,
             completed: None,
             bytes: outputs.iter().map(Output::size).sum(),
             outputs,

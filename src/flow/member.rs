@@ -197,6 +197,9 @@ impl Member {
     }
 
     fn deliver(&mut self, delivery: Delivery) {
+        if !matches!(delivery, Delivery::Records(_)) {
+            self.outbox.rebalanced();
+        }
         match delivery {
             Delivery::Assigned(assignment) => {
                 let Some(line) = self.lines.get(&assignment.at.topic) else { return };

@@ -24,6 +24,7 @@ pub mod local;
 pub mod memory;
 pub mod progress;
 pub mod topic;
+pub mod transaction;
 
 pub use progress::Progress;
 

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::fault;
 use super::offsets::{self, Committed};
 use super::poll::Poll;
-use super::transaction::Subject;
+use crate::stream::transaction::Subject;
 use crate::stream::{
     Assignment, Delivery, From, OnCorruptProgress, Progress, StreamError, StreamErrorKind,
     TopicPartition,

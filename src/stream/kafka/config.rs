@@ -8,16 +8,12 @@ use std::fmt;
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 
+use crate::stream::transaction::{SOCKET_TIMEOUT, TRANSACTION_TIMEOUT};
 use crate::stream::{StreamError, StreamErrorKind};
 
 #[cfg(test)]
 mod tests;
 
-/// Longest time that a transaction may stay open, in milliseconds. A dead instance blocks readers of committed data no
-/// longer than this plus the coordinator's sweep.
-pub(super) const TRANSACTION_TIMEOUT_MS: u64 = 15_000;
-/// Time limit of one request. An end of a transaction that took nearly this long may have been sent twice.
-pub(super) const SOCKET_TIMEOUT_MS: u64 = 10_000;
 /// Time limit of one record; below the transaction's.
 const RECORD_TIMEOUT_MS: u64 = 10_000;
 
@@ -176,7 +172,7 @@ impl KafkaConfig {
         let mut config = self.producer();
         config
             .set("transactional.id", id)
-            .set("transaction.timeout.ms", TRANSACTION_TIMEOUT_MS.to_string());
+            .set("transaction.timeout.ms", TRANSACTION_TIMEOUT.as_millis().to_string());
         config
     }
 
@@ -190,7 +186,7 @@ impl KafkaConfig {
         }
         config
             .set("bootstrap.servers", &self.brokers)
-            .set("socket.timeout.ms", SOCKET_TIMEOUT_MS.to_string());
+            .set("socket.timeout.ms", SOCKET_TIMEOUT.as_millis().to_string());
         if config.get("client.id").is_none() {
             config.set("client.id", "vivremotion");
         }

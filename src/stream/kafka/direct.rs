@@ -10,9 +10,9 @@ use tokio::time::Instant;
 use super::config::KafkaConfig;
 use super::member::Shared;
 use super::producer::{self, Producer, Tally, Waited};
-use super::transaction::{REPEAT_WITHIN, Rejection, Subject};
 use super::writer::{Worker, failed};
 use super::{fault, offsets};
+use crate::stream::transaction::{REPEAT_WITHIN, Rejection, Subject};
 use crate::stream::{Batch, CommitError, CommitErrorKind, StreamError};
 
 /// Records have 10 s; a report that comes later never comes.

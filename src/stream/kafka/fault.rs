@@ -5,7 +5,7 @@
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaConfRes;
 
-use super::transaction::{Class, Fault, Subject};
+use crate::stream::transaction::{Class, Fault, Subject};
 use crate::stream::{StreamError, StreamErrorKind};
 
 #[cfg(test)]

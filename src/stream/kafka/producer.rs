@@ -20,8 +20,8 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::fault;
-use super::transaction::{Rejection, Subject};
 use crate::stream::Output;
+use crate::stream::transaction::{Rejection, Subject};
 
 /// How many failures of one batch are remembered.
 const REMEMBERED: usize = 16;

@@ -14,14 +14,15 @@ use tokio::time::Instant;
 
 use super::config::KafkaConfig;
 use super::direct::Direct;
+use super::fault;
 use super::lookup::Lookup;
 use super::member::Shared;
+use super::offsets::{self, Committed};
 use super::producer::{self, Producer, Tally, Waited};
-use super::transaction::{
-    Action, Class, Decision, Event, Fault, OPEN_WITHIN, Outcome, REPEAT_WITHIN, Subject,
-    Transaction,
+use crate::stream::transaction::{
+    Action, Class, Event, Fault, OPEN_WITHIN, Outcome, REPEAT_WITHIN, Step, Subject, Transaction,
+    decide,
 };
-use super::{fault, offsets};
 use crate::stream::{
     Batch, CommitError, CommitErrorKind, Fence, Guarantee, LogWriter, Membership, StreamError,
     StreamErrorKind, TopicPartition,
@@ -222,14 +223,14 @@ impl Committer {
                     producer::rest(pause);
                     Event::Rested
                 }
-                Action::Renew => self.renew(),
-                Action::Decide => {
+                Action::Do(Step::Renew) => self.renew(),
+                Action::Do(Step::Decide) => {
                     let event = self.decide(batch);
                     tracing::info!(target: "vivremotion::kafka", ?event, "a commit was in doubt");
                     event
                 }
-                action => match &self.producer {
-                    Some(producer) => perform(producer, &action, &mut walk),
+                Action::Do(step) => match &self.producer {
+                    Some(producer) => perform(producer, step, &mut walk),
                     None => Event::Failed(lost_producer()),
                 },
             };
@@ -253,11 +254,8 @@ impl Committer {
         }
     }
 
-    /// Whether the committed progress is this batch's. Any partition that is ours decides for all: they went together.
+    /// Reads what is committed and judges by it.
     fn decide(&self, batch: &Batch) -> Event {
-        if batch.progress.is_empty() {
-            return Event::Decided(Decision::Unknowable);
-        }
         let places: Vec<TopicPartition> =
             batch.progress.iter().map(|(at, _, _)| at.clone()).collect();
         let client = self.config.observer(&self.group).create::<BaseConsumer>();
@@ -266,43 +264,32 @@ impl Committer {
             client.unsubscribe();
             committed
         });
-        let committed = match committed {
-            Ok(committed) => committed,
-            Err(error) => {
-                return Event::Failed(Fault {
-                    class: Class::Retriable,
-                    subject: Subject::Other,
-                    message: error.to_string(),
-                });
+        match committed {
+            Ok(committed) => {
+                let committed: Vec<Committed> =
+                    committed.into_iter().map(|(_, committed)| committed).collect();
+                let owns = |at: &TopicPartition, epoch| self.shared.owns(at, epoch);
+                Event::Decided(decide(batch, &committed, owns))
             }
-        };
-        let mut ours = false;
-        for ((at, epoch, progress), (_, found)) in batch.progress.iter().zip(&committed) {
-            let found = found
-                .as_ref()
-                .and_then(|(base, text)| crate::stream::Progress::decode(*base, text).ok());
-            if found.is_some_and(|found| {
-                (found.nonce, found.sequence) == (progress.nonce, progress.sequence)
-            }) {
-                return Event::Decided(Decision::Committed);
-            }
-            // Asked after the read: while it is ours nobody else can have written over it.
-            ours |= self.shared.owns(at, *epoch);
+            Err(error) => Event::Failed(Fault {
+                class: Class::Retriable,
+                subject: Subject::Other,
+                message: error.to_string(),
+            }),
         }
-        Event::Decided(if ours { Decision::NotCommitted } else { Decision::NotOurs })
     }
 }
 
-fn perform(producer: &Producer, action: &Action, walk: &mut Walk<'_>) -> Event {
-    let result = match action {
-        Action::Init => producer.init_transactions(OPEN_WITHIN / 6),
-        Action::Begin => {
+fn perform(producer: &Producer, step: Step, walk: &mut Walk<'_>) -> Event {
+    let result = match step {
+        Step::Init => producer.init_transactions(OPEN_WITHIN / 6),
+        Step::Begin => {
             walk.troubles = producer.context().troubles();
             walk.tally = Arc::default();
             producer.begin_transaction()
         }
-        Action::Produce => return produce(producer, walk),
-        Action::Await => {
+        Step::Produce => return produce(producer, walk),
+        Step::Await => {
             return match walk.tally.wait(REPORTS_WITHIN) {
                 Waited::Delivered => {
                     producer::let_go(producer);
@@ -315,7 +302,7 @@ fn perform(producer: &Producer, action: &Action, walk: &mut Walk<'_>) -> Event {
                 },
             };
         }
-        Action::SendOffsets => {
+        Step::SendOffsets => {
             let progress = walk.batch.progress.iter().map(|(at, _, progress)| (at, progress));
             match (&walk.membership, offsets::progress_list(progress)) {
                 (_, Ok(list)) if list.count() == 0 => Ok(()),
@@ -326,18 +313,19 @@ fn perform(producer: &Producer, action: &Action, walk: &mut Walk<'_>) -> Event {
                 (None, Ok(_)) => return Event::Failed(lost_producer()),
             }
         }
-        Action::Commit => {
-            return match producer.commit_transaction(COMMIT_CALL) {
-                Ok(()) => {
-                    let troubled = producer.context().troubles() != walk.troubles;
-                    Event::Committed { troubled }
-                }
+        Step::Commit | Step::Abort => {
+            let ended = match step {
+                Step::Commit => producer.commit_transaction(COMMIT_CALL),
+                _ => producer.abort_transaction(REPEAT_WITHIN / 2),
+            };
+            let troubled = producer.context().troubles() != walk.troubles;
+            return match ended {
+                Ok(()) => Event::Ended { troubled },
                 Err(error) => Event::Failed(fault::fault(&error)),
             };
         }
-        Action::Abort => producer.abort_transaction(REPEAT_WITHIN / 2),
         // The caller performs these.
-        Action::Renew | Action::Decide | Action::Pause(_) | Action::Finish(_) => Ok(()),
+        Step::Renew | Step::Decide => Ok(()),
     };
     match result {
         Ok(()) => Event::Done,

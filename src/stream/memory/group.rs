@@ -2,6 +2,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::state::State;
 use crate::stream::{
@@ -19,6 +22,10 @@ pub(super) struct Group {
     pub owners: BTreeMap<TopicPartition, Owner>,
     /// The committed offset and its metadata.
     pub committed: BTreeMap<TopicPartition, (i64, String)>,
+    /// The same in transactions under way, each with its number: whoever asks for stable offsets must wait.
+    pub pending: BTreeMap<TopicPartition, Vec<(u64, i64, String)>>,
+    /// What no history of a sound member shows.
+    pub defects: Vec<String>,
 }
 
 /// Who has a partition.
@@ -39,12 +46,19 @@ pub(super) struct Member {
     pub news: VecDeque<(u64, Result<Delivery, StreamError>)>,
     /// The generation of what it was told last.
     pub told: u64,
+    /// Since when nothing is heard of it; its seat is kept for a session.
+    pub silent: Option<Instant>,
 }
 
 impl Group {
     /// The member of that id, if it is still one.
     pub fn member(&mut self, id: u64) -> Option<&mut Member> {
         self.members.iter_mut().find(|member| member.id == id)
+    }
+
+    /// Whether that member is one.
+    pub fn has(&self, id: u64) -> bool {
+        self.members.iter().any(|member| member.id == id)
     }
 
     /// The generation that a member knows of.
@@ -76,6 +90,45 @@ impl Group {
         self.tell(member, Ok(Delivery::Lost(at.clone(), epoch)));
     }
 
+    /// The session of a member ran out: all it has is taken, and it joins again at once.
+    pub fn expire(&mut self, instance: &str) {
+        let Some(id) = self.members.iter().find(|m| &*m.instance == instance).map(|m| m.id) else {
+            return;
+        };
+        let held = self.owners.iter().filter(|(_, owner)| owner.member == id);
+        let held: Vec<TopicPartition> = held.map(|(at, _)| at.clone()).collect();
+        self.generation += 1;
+        held.iter().for_each(|at| self.lose(at));
+    }
+
+    /// Removes members that have been silent for a session.
+    pub fn bury(&mut self, now: Instant, session: Duration) {
+        let dead = |member: &&Member| {
+            member.silent.is_some_and(|since| now.duration_since(since) >= session)
+        };
+        let dead: Vec<u64> = self.members.iter().filter(dead).map(|member| member.id).collect();
+        dead.into_iter().for_each(|id| self.remove(id));
+    }
+
+    /// A transaction ended. Says whether offsets of this group were in it.
+    pub fn end(&mut self, number: u64, commit: bool) -> bool {
+        let mut found = false;
+        for (at, pending) in &mut self.pending {
+            let ended = pending.iter().rposition(|(of, _, _)| *of == number);
+            let Some((_, base, text)) = ended.map(|last| pending[last].clone()) else { continue };
+            found = true;
+            pending.retain(|(of, _, _)| *of != number);
+            if commit {
+                let before = self.committed.insert(at.clone(), (base, text));
+                if before.is_some_and(|(before, _)| before > base) {
+                    self.defects.push(format!("the base of {at} moved back to {base}"));
+                }
+            }
+        }
+        self.pending.retain(|_, pending| !pending.is_empty());
+        found
+    }
+
     /// A partition was given up by who has it.
     pub fn release(&mut self, id: u64, at: &TopicPartition, epoch: Epoch) {
         if self.owners.get(at).is_some_and(|owner| owner.member == id && owner.epoch == epoch) {
@@ -86,7 +139,7 @@ impl Group {
 
     /// A member is gone.
     pub fn remove(&mut self, id: u64) {
-        if self.members.iter().any(|member| member.id == id) {
+        if self.has(id) {
             self.members.retain(|member| member.id != id);
             self.owners.retain(|_, owner| owner.member != id);
             self.generation += 1;
@@ -101,7 +154,8 @@ impl State {
         let Some(group) = groups.get_mut(name) else { return };
         for held in topics.values() {
             for (at, partition) in held.numbered() {
-                if group.owners.contains_key(&at) {
+                // Offsets in a transaction under way are not read: who gets the partition waits for its end.
+                if group.owners.contains_key(&at) || group.pending.contains_key(&at) {
                     continue;
                 }
                 let load = |id| group.owners.values().filter(|owner| owner.member == id).count();
@@ -133,7 +187,7 @@ impl State {
                         group
                             .owners
                             .insert(at.clone(), Owner { member: id, epoch, revoked: false });
-                        let end = partition.high;
+                        let end = partition.stable();
                         Ok(Delivery::Assigned(Assignment { at, epoch, progress, resumed, end }))
                     }
                     Err(error) => Err(StreamError {

@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::follower::Tail;
 use super::group::Member;
-use super::member::{Committer, Reader};
+use super::member::Reader;
 use super::state::{Held, State, unknown_topic};
+use super::weather::Weather;
+use super::writer::Committer;
 use crate::base::clock::Clock;
 use crate::stream::topic::TopicRules;
 use crate::stream::{
@@ -27,13 +30,48 @@ pub(super) struct Shared {
     state: Mutex<State>,
     pub changed: Notify,
     pub clock: Arc<dyn Clock>,
+    began: Instant,
 }
 
 impl Memory {
     /// An empty log, whose timestamps are that clock's.
     pub fn new(clock: Arc<dyn Clock>) -> Memory {
         let state = Mutex::new(State::default());
-        Memory { shared: Arc::new(Shared { state, changed: Notify::new(), clock }) }
+        let began = Instant::now();
+        Memory { shared: Arc::new(Shared { state, changed: Notify::new(), clock, began }) }
+    }
+
+    /// Kafka's rules in full from now on: calls meet what is drawn, transactions leave marks in their partitions, and a
+    /// member that dies keeps its seat for a session. None makes the sky clear again; the rest stays.
+    pub fn weather(&self, weather: Option<Box<dyn Weather>>) {
+        self.change(|state| state.weather = weather);
+    }
+
+    /// Lets late requests arrive, ends transactions that are too old, and gives the partitions of members that have been
+    /// dead for a session to others. Nothing of that happens by itself.
+    pub fn pass_time(&self, session: Duration) {
+        self.change(|state| state.pass_time(Instant::now(), session));
+    }
+
+    /// The session of an instance runs out, alive as it may be: what it has is taken, and it joins again.
+    pub fn expire(&self, instance: &str) {
+        self.change(|state| {
+            state.groups.values_mut().for_each(|group| group.expire(instance));
+            let names: Vec<Arc<str>> = state.groups.keys().cloned().collect();
+            names.iter().for_each(|name| state.assign(name));
+        });
+    }
+
+    /// Whether nothing is under way: no transaction open, no request late.
+    pub fn is_quiet(&self) -> bool {
+        let state = self.shared.state();
+        state.open() == 0 && state.later.is_empty()
+    }
+
+    /// What no history of sound members shows.
+    pub fn defects(&self) -> Vec<String> {
+        let state = self.shared.state();
+        state.groups.values().flat_map(|group| group.defects.iter().cloned()).collect()
     }
 
     /// Asks whoever reads a partition to give it up; when that is done it is assigned again.
@@ -68,6 +106,7 @@ impl Memory {
     pub fn restart(&self) {
         self.change(|state| {
             state.failures.clear();
+            state.end_all();
             for group in state.groups.values_mut() {
                 group.members.clear();
                 group.owners.clear();
@@ -106,7 +145,17 @@ impl Memory {
     pub fn records(&self, topic: &str) -> Vec<Record> {
         let state = self.shared.state();
         let partitions = state.topics.get(topic).into_iter().flat_map(|held| &held.partitions);
-        partitions.flat_map(|partition| partition.records.iter().cloned()).collect()
+        partitions.flat_map(|partition| partition.read(0, usize::MAX)).collect()
+    }
+
+    /// What is in force of a group's progress, partition by partition.
+    pub fn progress(&self, group: &str) -> Vec<(TopicPartition, Progress)> {
+        let state = self.shared.state();
+        let committed = state.groups.get(group).into_iter().flat_map(|group| &group.committed);
+        let read = committed.filter_map(|(at, (base, text))| {
+            Some((at.clone(), Progress::decode(*base, text).ok()?))
+        });
+        read.collect()
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {
@@ -116,6 +165,11 @@ impl Memory {
 }
 
 impl Shared {
+    /// Time since the log was made.
+    pub fn elapsed(&self) -> Duration {
+        self.began.elapsed()
+    }
+
     /// The state; never held across an await.
     pub fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -176,7 +230,7 @@ impl Log for Memory {
             if let Some((_, error)) = state.unwritable(&outputs) {
                 return Err(error);
             }
-            state.append(outputs, now);
+            state.append(outputs, now, None);
         }
         self.shared.changed.notify_waiters();
         Ok(())
@@ -197,11 +251,16 @@ impl Log for Memory {
         membership: Membership,
     ) -> Result<(Box<dyn LogReader>, Box<dyn LogWriter>), StreamError> {
         let Membership { group: name, instance, topics, on_corrupt_progress, .. } = membership;
+        let missing = {
+            let state = self.shared.state();
+            topics.iter().find(|(topic, _)| !state.topics.contains_key(topic)).cloned()
+        };
+        if let Some((topic, _)) = missing {
+            return Err(unknown_topic(&topic));
+        }
+        let writer = Committer::open(self.shared.clone(), name.clone(), instance.clone()).await?;
         let id = {
             let mut state = self.shared.state();
-            if let Some((topic, _)) = topics.iter().find(|(t, _)| !state.topics.contains_key(t)) {
-                return Err(unknown_topic(topic));
-            }
             state.members += 1;
             let id = state.members;
             let group = state.groups.entry(name.clone()).or_default();
@@ -218,13 +277,13 @@ impl Log for Memory {
                 on_corrupt: on_corrupt_progress,
                 news: [].into(),
                 told: 0,
+                silent: None,
             });
             state.assign(&name);
             id
         };
         self.shared.changed.notify_waiters();
-        let reader = Reader::new(self.shared.clone(), name.clone(), id);
-        let writer = Committer::new(self.shared.clone(), name, id);
-        Ok((Box::new(reader), Box::new(writer)))
+        let reader = Reader::new(self.shared.clone(), name, id);
+        Ok((Box::new(reader), Box::new(writer.of(id))))
     }
 }

@@ -1,17 +1,17 @@
-//! A member of a group: its reading and its writing side.
+//! A member of a group: its reading side.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::time::Instant;
 
 use super::group::Group;
 use super::log::Shared;
 use super::state::State;
 use crate::stream::{
-    Batch, CommitError, CommitErrorKind, Delivery, Epoch, Fence, LogReader, LogWriter, Record,
-    StreamError, StreamErrorKind, TopicPartition,
+    Delivery, Epoch, LogReader, Record, StreamError, StreamErrorKind, TopicPartition,
 };
 
 /// Records of one partition in one delivery.
@@ -60,15 +60,16 @@ impl Reader {
             }
             return Some(news);
         }
-        let records = self.read(&state);
+        let together = state.weather.as_mut().map_or(RECORDS, |weather| weather.together());
+        let records = self.read(&state, together);
         (!records.is_empty()).then_some(Ok(Delivery::Records(records)))
     }
 
-    fn read(&mut self, state: &State) -> Vec<Record> {
+    fn read(&mut self, state: &State, together: usize) -> Vec<Record> {
         let mut records = Vec::new();
         for (at, position) in self.positions.iter_mut().filter(|(_, position)| !position.paused) {
             let Some(partition) = state.partition(at) else { continue };
-            let found = partition.read(position.next, RECORDS);
+            let found = partition.read(position.next, together);
             if let Some(last) = found.last() {
                 position.next = last.offset + 1;
             }
@@ -135,80 +136,14 @@ impl LogReader for Reader {
 impl Drop for Reader {
     fn drop(&mut self) {
         let id = self.id;
+        // A process that dies says nothing: its seat is kept until its session ends or its name comes back.
+        if self.shared.state().weather.is_some() {
+            return self.change(|group| {
+                if let Some(member) = group.member(id) {
+                    member.silent = Some(Instant::now());
+                }
+            });
+        }
         self.change(|group| group.remove(id));
-    }
-}
-
-/// The writing side.
-pub(super) struct Committer {
-    shared: Arc<Shared>,
-    group: Arc<str>,
-    id: u64,
-}
-
-impl Committer {
-    /// Of a member that was just added.
-    pub fn new(shared: Arc<Shared>, group: Arc<str>, id: u64) -> Committer {
-        Committer { shared, group, id }
-    }
-
-    fn write(&self, generation: Option<u64>, batch: &Batch) -> Result<(), CommitError> {
-        let mut state = self.shared.state();
-        let refuse = |kind, message: String| Err(CommitError { kind, message });
-        if let Some(kind) = state.failures.pop_front() {
-            return refuse(kind, "this commit was told to fail".to_owned());
-        }
-        let Some(group) = state.groups.get(&self.group) else {
-            return refuse(CommitErrorKind::Fatal, "there is no such group".to_owned());
-        };
-        if group.known_generation(self.id).is_none() {
-            let message = "this member is no longer in its group".to_owned();
-            return refuse(CommitErrorKind::Fenced, message);
-        }
-        if generation != Some(group.generation) {
-            let message = "the group has changed since the fence was taken".to_owned();
-            return refuse(CommitErrorKind::Stale, message);
-        }
-        for (at, epoch, progress) in &batch.progress {
-            // A fence of this generation was taken by a member that knew better: a defect of the caller, made loud.
-            let owner = group.owners.get(at);
-            if !owner.is_some_and(|owner| owner.member == self.id && owner.epoch == *epoch) {
-                let message = format!("{at} is committed under an assignment that has ended");
-                return refuse(CommitErrorKind::Fatal, message);
-            }
-            if group.committed.get(at).is_some_and(|(base, _)| *base > progress.base) {
-                return refuse(CommitErrorKind::Fatal, format!("the base of {at} moved back"));
-            }
-        }
-        if let Some((index, error)) = state.unwritable(&batch.outputs) {
-            return refuse(CommitErrorKind::Unwritable(Some(index)), error.message);
-        }
-        state.append(batch.outputs.clone(), self.shared.clock.now());
-        if let Some(group) = state.groups.get_mut(&self.group) {
-            for (at, _, progress) in &batch.progress {
-                group.committed.insert(at.clone(), (progress.base, progress.encode()));
-            }
-        }
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl LogWriter for Committer {
-    fn fence(&self) -> Fence {
-        let state = self.shared.state();
-        let group = state.groups.get(&self.group);
-        Fence(Box::new(group.and_then(|group| group.known_generation(self.id))))
-    }
-
-    async fn commit(&mut self, fence: Fence, batch: &Batch) -> Result<(), CommitError> {
-        let takes = self.shared.state().commit_takes;
-        if !takes.is_zero() {
-            tokio::time::sleep(takes).await;
-        }
-        let generation = fence.0.downcast_ref::<Option<u64>>().copied().flatten();
-        self.write(generation, batch)?;
-        self.shared.changed.notify_waiters();
-        Ok(())
     }
 }

@@ -5,13 +5,22 @@
 //! Members of a group share partitions as Kafka's do: each change of the group makes a new generation, a commit under an
 //! older one is refused, and a fence knows no more than what its member was told.
 //!
+//! Commits walk the same cycle as on Kafka ([`super::transaction`]), against a model of the coordinator: epochs of
+//! producers, transactions that hide their records and offsets until they end, ends that come late (`broker`).
+//!
 //! **What it does on demand** ([`Memory`]): takes partitions away, gently or not; refuses commits; lets them take time;
-//! forgets all members, as when every process dies; leaves gaps in offsets; puts anything where progress stood.
+//! forgets all members, as when every process dies; leaves gaps in offsets; puts anything where progress stood; lets
+//! calls meet a drawn [`Weather`], in which they fail, come late, come twice, or end their instance.
 
+mod broker;
 mod follower;
 mod group;
 mod log;
 mod member;
 mod state;
+mod weather;
+mod writer;
 
+pub use super::transaction::{Class, Step};
 pub use log::Memory;
+pub use weather::{Luck, Meets, Weather};

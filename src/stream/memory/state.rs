@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::broker::{Later, Producer};
 use super::group::Group;
+use super::weather::Weather;
 use crate::stream::topic::TopicRules;
 use crate::stream::{
     CommitErrorKind, Extent, From, Output, Record, StreamError, StreamErrorKind, Topic,
@@ -16,6 +18,15 @@ use crate::stream::{
 pub(super) struct State {
     pub topics: BTreeMap<Arc<str>, Held>,
     pub groups: BTreeMap<Arc<str>, Group>,
+    /// By transactional id.
+    pub producers: BTreeMap<Arc<str>, Producer>,
+    /// Transactions so far.
+    pub transactions: u64,
+    /// Requests on their way.
+    pub later: Vec<Later>,
+    /// What calls meet; none is a clear sky, in which transactions also leave no marks and members that are dropped are
+    /// gone at once.
+    pub weather: Option<Box<dyn Weather>>,
     /// What the next commits fail with.
     pub failures: VecDeque<CommitErrorKind>,
     /// How long a commit takes.
@@ -34,10 +45,13 @@ pub(super) struct Held {
     turn: usize,
 }
 
-/// The records of a partition, by offset.
+/// The records of a partition.
 #[derive(Default)]
 pub(super) struct Partition {
-    pub records: Vec<Record>,
+    /// Those that are committed, by offset.
+    records: Vec<Record>,
+    /// Those of transactions under way, with the number of each.
+    open: Vec<(u64, Record)>,
     /// One past the last offset given.
     pub high: i64,
 }
@@ -49,24 +63,43 @@ impl Partition {
 
     /// The first offset that is kept.
     pub fn low(&self) -> i64 {
-        self.records.first().map_or(self.high, |record| record.offset)
+        self.records.first().map_or(self.stable(), |record| record.offset.min(self.stable()))
+    }
+
+    /// Where readers of committed records must stop: the first record of a transaction under way.
+    pub fn stable(&self) -> i64 {
+        self.open.first().map_or(self.high, |(_, record)| record.offset)
+    }
+
+    /// A transaction ended: its records are committed, or their offsets stay empty; its mark takes an offset.
+    pub fn end(&mut self, number: u64, commit: bool, marks: bool) {
+        let (ended, open) =
+            std::mem::take(&mut self.open).into_iter().partition(|(of, _)| *of == number);
+        self.open = open;
+        let ended: Vec<(u64, Record)> = ended;
+        for (_, record) in ended.into_iter().filter(|_| commit) {
+            self.records.insert(self.index(record.offset), record);
+        }
+        self.high += i64::from(marks);
     }
 
     /// Where somebody starts who begins there.
     pub fn resolve(&self, from: From) -> i64 {
         match from {
             From::Earliest => self.low(),
-            From::Latest => self.high,
+            From::Latest => self.stable(),
             From::Time(time) => {
                 let found = self.records.iter().find(|record| record.timestamp >= time);
-                found.map_or(self.high, |record| record.offset)
+                found.map_or(self.stable(), |record| record.offset.min(self.stable()))
             }
         }
     }
 
     /// Records from that offset on, at most so many.
     pub fn read(&self, from: i64, limit: usize) -> Vec<Record> {
-        self.records[self.index(from)..].iter().take(limit).cloned().collect()
+        let stable = self.stable();
+        let found = self.records[self.index(from)..].iter().take(limit);
+        found.take_while(|record| record.offset < stable).cloned().collect()
     }
 
     /// Drops the records below that offset.
@@ -116,7 +149,7 @@ impl State {
     /// The extents of a topic; none when it is not there.
     pub fn extents(&self, topic: &str) -> Vec<Extent> {
         let partitions = self.topics.get(topic).into_iter().flat_map(Held::numbered);
-        partitions.map(|(at, p)| Extent { at, low: p.low(), high: p.high }).collect()
+        partitions.map(|(at, p)| Extent { at, low: p.low(), high: p.stable() }).collect()
     }
 
     /// The first of these records that can never be written.
@@ -137,8 +170,14 @@ impl State {
         outputs.iter().enumerate().find_map(|(index, output)| Some((index, refuse(output)?)))
     }
 
-    /// Writes records that were found writable.
-    pub fn append(&mut self, outputs: Vec<Output>, now: i64) {
+    /// Writes records that were found writable, in a transaction or for good. Says where they went.
+    pub fn append(
+        &mut self,
+        outputs: Vec<Output>,
+        now: i64,
+        transaction: Option<u64>,
+    ) -> Vec<TopicPartition> {
+        let mut touched = Vec::new();
         for output in outputs {
             let Some(held) = self.topics.get_mut(&output.topic) else { continue };
             let number = held.place(&output);
@@ -148,9 +187,15 @@ impl State {
             let at = TopicPartition { topic, partition: number as i32 };
             let timestamp = timestamp.filter(|_| !append_time).unwrap_or(now);
             let offset = partition.high;
-            partition.records.push(Record { at, offset, timestamp, key, value, headers });
+            let record = Record { at: at.clone(), offset, timestamp, key, value, headers };
+            match transaction {
+                Some(number) => partition.open.push((number, record)),
+                None => partition.records.push(record),
+            }
             partition.high += 1;
+            touched.push(at);
         }
+        touched
     }
 }
 

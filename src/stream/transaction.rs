@@ -6,59 +6,55 @@
 //!   and [`CommitErrorKind::Fenced`], which end the process: the next start reads what was committed);
 //! * an outcome in doubt is decided by what the group's committed progress says, after a new producer has ended the
 //!   old transaction (R8);
-//! * a producer is not used again after a commit that failed, took nearly as long as a request may, or saw trouble with
-//!   a broker: an end of that transaction may still be on its way and would end a later one (R7);
+//! * a producer is not used again after a commit or an abort that failed, took nearly as long as a request may, or saw
+//!   trouble with a broker, nor after offsets that got no answer: a request of that transaction may still be on its way
+//!   and would be taken for one of a later transaction (R7);
 //! * a transaction is aborted only when every record of it has been reported: the client can lose its state otherwise;
 //! * every repetition is bounded in time, every new producer in number.
 //!
-//! It does no I/O and holds no clock; `writer.rs` performs what it says.
+//! It does no I/O and holds no clock. The Kafka member of the log performs what it says with the client library, the one
+//! in memory with a model of the broker's rules.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::config::{SOCKET_TIMEOUT_MS, TRANSACTION_TIMEOUT_MS};
-use crate::stream::CommitErrorKind;
+use super::CommitErrorKind;
 
+mod doubt;
 mod terms;
 #[cfg(test)]
 mod tests;
 
-pub(super) use terms::{Action, Class, Decision, Event, Fault, Outcome, Rejection, Subject};
+pub(super) use doubt::decide;
+pub(super) use terms::{Action, Decision, Event, Fault, Outcome, Rejection, Subject};
+pub use terms::{Class, Step};
 
+/// Longest time that a transaction may stay open. A dead instance blocks readers of committed data no longer than this
+/// plus the coordinator's sweep.
+pub(super) const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(15);
+/// Time limit of one request.
+pub(super) const SOCKET_TIMEOUT: Duration = Duration::from_secs(10);
 /// A call is repeated no longer than this; half of what the coordinator gives a transaction.
-pub(super) const REPEAT_WITHIN: Duration = Duration::from_millis(TRANSACTION_TIMEOUT_MS / 2);
+pub(super) const REPEAT_WITHIN: Duration = Duration::from_millis(7_500);
 /// A first start waits this long for a coordinator.
 pub(super) const OPEN_WITHIN: Duration = Duration::from_secs(30);
 /// A doubt that lasts longer ends the instance: the next start decides.
 const DECIDE_WITHIN: Duration = Duration::from_secs(300);
 /// A transaction older than this was ended by the coordinator, not by a clone of us.
-const TOO_OLD: Duration = Duration::from_millis(TRANSACTION_TIMEOUT_MS);
-/// A commit slower than this may have been sent twice.
-const SLOW_COMMIT: Duration = Duration::from_millis(SOCKET_TIMEOUT_MS / 5 * 4);
+const TOO_OLD: Duration = TRANSACTION_TIMEOUT;
+/// An end of a transaction that took longer, four fifths of a request's time, may have been sent twice.
+const SLOW_END: Duration = Duration::from_secs(8);
 /// New producers a minute, at most.
 const RENEWALS: usize = 5;
 const MINUTE: Duration = Duration::from_secs(60);
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
-    Idle,
-    Renew,
-    Init,
-    Begin,
-    Produce,
-    Await,
-    SendOffsets,
-    Commit,
-    Abort,
-    Decide,
-}
-
 /// The machine. One lives as long as the writer.
 #[derive(Debug)]
 pub(super) struct Transaction {
-    step: Step,
+    /// None between walks.
+    step: Option<Step>,
     /// Only to initialise, not to commit.
     opening: bool,
     /// Must not carry another transaction.
@@ -83,7 +79,7 @@ impl Transaction {
     /// Without a producer: the first walk makes one.
     pub(super) fn new() -> Self {
         Transaction {
-            step: Step::Idle,
+            step: None,
             opening: false,
             spent: true,
             renewals: VecDeque::new(),
@@ -118,9 +114,10 @@ impl Transaction {
 
     /// Takes what came of the last action, says what to do next.
     pub(super) fn next(&mut self, event: Event, now: Duration) -> Action {
-        match (self.step, event) {
-            (_, Event::Rested) => self.action(),
-            (_, Event::Failed(fault)) => self.failed(fault, now),
+        let Some(step) = self.step else { return self.over() };
+        match (step, event) {
+            (_, Event::Rested) => Action::Do(step),
+            (_, Event::Failed(fault)) => self.failed(step, fault, now),
             (Step::Renew, _) => self.enter(Step::Init, now),
             (Step::Init, _) => {
                 self.spent = false;
@@ -135,7 +132,7 @@ impl Transaction {
                 self.enter(Step::Produce, now)
             }
             (Step::Produce | Step::Await, Event::Rejected(rejection)) => {
-                self.rejected(rejection, now)
+                self.rejected(step, rejection, now)
             }
             (Step::Produce, _) => self.enter(Step::Await, now),
             (Step::Await, Event::Unreported) => {
@@ -150,66 +147,65 @@ impl Transaction {
             (Step::Await, _) if self.failure.is_some() => self.enter(Step::Abort, now),
             (Step::Await, _) => self.enter(Step::SendOffsets, now),
             (Step::SendOffsets, _) => self.enter(Step::Commit, now),
-            (Step::Commit, event) => {
-                let troubled = matches!(event, Event::Committed { troubled: true });
-                // Durable, and known to be; but its end may have been sent twice.
-                self.spent = troubled || now.saturating_sub(self.entered) >= SLOW_COMMIT;
-                self.finish(Outcome::Done)
+            (Step::Commit | Step::Abort, event) => {
+                let troubled = matches!(event, Event::Ended { troubled: true });
+                // It is ended, and known to be; but its end may have been sent twice.
+                self.spent |= troubled || now.saturating_sub(self.entered) >= SLOW_END;
+                if step == Step::Commit { self.finish(Outcome::Done) } else { self.report() }
             }
-            (Step::Abort, _) => self.report(),
             (Step::Decide, Event::Decided(decision)) => self.decided(decision),
-            (Step::Decide | Step::Idle, _) => self.action(),
+            (Step::Decide, _) => Action::Do(step),
         }
     }
 
-    fn rejected(&mut self, rejection: Rejection, now: Duration) -> Action {
+    fn rejected(&mut self, step: Step, rejection: Rejection, now: Duration) -> Action {
         let Rejection { index, unwritable, subject, message } = rejection;
         if subject == Subject::Producer {
-            return self.taken(message, now);
+            return self.taken(step, message, now);
         }
         if unwritable {
             self.fail_with(CommitErrorKind::Unwritable(index), subject, message);
         } else if self.failure.is_none() {
             self.fail_with(CommitErrorKind::Transient, subject, message);
         }
-        match self.step {
+        match step {
             // What was handed over before it must be reported before the transaction may be aborted.
             Step::Produce => self.enter(Step::Await, now),
             _ => self.enter(Step::Abort, now),
         }
     }
 
-    fn failed(&mut self, fault: Fault, now: Duration) -> Action {
-        if fault.subject == Subject::Producer && self.step != Step::Decide {
-            return self.taken(fault.message, now);
+    fn failed(&mut self, step: Step, fault: Fault, now: Duration) -> Action {
+        if fault.subject == Subject::Producer && step != Step::Decide {
+            return self.taken(step, fault.message, now);
         }
-        let retriable = fault.class == Class::Retriable;
-        match self.step {
+        let again = fault.class == Class::Retriable && self.may_repeat(now);
+        match step {
             Step::Renew => {
                 self.fail_with(CommitErrorKind::Fatal, fault.subject, fault.message);
                 self.report()
             }
             Step::Init => self.not_open(fault, now),
-            Step::Begin if retriable && self.may_repeat(now) => self.rest(),
+            Step::Begin if again => self.rest(),
             Step::Begin => self.renew(now),
             Step::Produce | Step::Await => {
                 self.spent = true;
                 self.fail_by(fault);
                 self.report()
             }
-            Step::SendOffsets if retriable && self.may_repeat(now) => self.rest(),
             Step::SendOffsets => {
+                // Without an answer they may arrive when this transaction is over, and move a later one's back.
+                self.spent |= fault.class != Class::Abortable;
+                if again {
+                    return self.rest();
+                }
                 let fatal = fault.class == Class::Fatal;
                 self.fail_by(fault);
-                if fatal {
-                    self.spent = true;
-                    return self.report();
-                }
-                self.enter(Step::Abort, now)
+                if fatal { self.report() } else { self.enter(Step::Abort, now) }
             }
-            Step::Commit if retriable && self.may_repeat(now) => self.rest(),
+            Step::Commit if again => self.rest(),
             Step::Commit => self.doubted(fault, now),
-            Step::Abort if retriable && self.may_repeat(now) => self.rest(),
+            Step::Abort if again => self.rest(),
             Step::Abort => {
                 self.spent = true;
                 self.report()
@@ -225,20 +221,19 @@ impl Transaction {
                 self.fail_with(CommitErrorKind::Fatal, fault.subject, message);
                 self.report()
             }
-            Step::Idle => self.action(),
         }
     }
 
     /// Our producer's id was used by somebody else, or the coordinator gave the transaction up for its age.
-    fn taken(&mut self, message: String, now: Duration) -> Action {
+    fn taken(&mut self, step: Step, message: String, now: Duration) -> Action {
         let open = matches!(
-            self.step,
+            step,
             Step::Produce | Step::Await | Step::SendOffsets | Step::Commit | Step::Abort
         );
         self.spent = true;
         if open && now.saturating_sub(self.began) >= TOO_OLD {
             let fault = Fault { class: Class::Fatal, subject: Subject::Other, message };
-            if self.step == Step::Commit {
+            if step == Step::Commit {
                 return self.doubted(fault, now);
             }
             if self.failure.is_none() {
@@ -339,7 +334,7 @@ impl Transaction {
     }
 
     fn finish(&mut self, outcome: Outcome) -> Action {
-        self.step = Step::Idle;
+        self.step = None;
         Action::Finish(outcome)
     }
 
@@ -350,29 +345,18 @@ impl Transaction {
     }
 
     fn enter(&mut self, step: Step, now: Duration) -> Action {
-        self.step = step;
+        self.step = Some(step);
         self.entered = now;
         self.pause = FIRST_PAUSE;
-        self.action()
+        Action::Do(step)
     }
 
-    fn action(&self) -> Action {
-        match self.step {
-            Step::Renew => Action::Renew,
-            Step::Init => Action::Init,
-            Step::Begin => Action::Begin,
-            Step::Produce => Action::Produce,
-            Step::Await => Action::Await,
-            Step::SendOffsets => Action::SendOffsets,
-            Step::Commit => Action::Commit,
-            Step::Abort => Action::Abort,
-            Step::Decide => Action::Decide,
-            // Only a caller that goes on after the end gets here.
-            Step::Idle => Action::Finish(Outcome::Failed {
-                kind: CommitErrorKind::Fatal,
-                subject: Subject::Other,
-                message: "no transaction is under way".to_owned(),
-            }),
-        }
+    /// Only a caller that goes on after the end gets here.
+    fn over(&self) -> Action {
+        Action::Finish(Outcome::Failed {
+            kind: CommitErrorKind::Fatal,
+            subject: Subject::Other,
+            message: "no transaction is under way".to_owned(),
+        })
     }
 }
