@@ -8,6 +8,7 @@ pub mod codec;
 pub mod context;
 pub mod event;
 pub mod flow;
+pub mod journal;
 pub mod model;
 pub mod pipeline;
 pub mod route;

@@ -261,6 +261,8 @@ fn working(settings: &Settings, instance: &Instance, order: &Order) -> Working {
         instance: Arc::clone(&instance.name),
         guarantee,
         on_corrupt_progress: settings.engine.on_corrupt_progress,
+        crash_loop: settings.engine.crash_loop,
+        strict_intents: settings.engine.strict_intents,
         bounds: Bounds {
             permits: settings.engine.permits,
             drain: settings.engine.drain,

@@ -9,11 +9,14 @@ use tokio::sync::watch;
 
 use crate::base::clock::Clock;
 use crate::flow::Line;
+use crate::flow::gate::Gate;
 use crate::flow::member::{Bounds, Left, Member, Parts};
+use crate::flow::notebook::Keeping;
 use crate::flow::observe::Observed;
 use crate::flow::outage::Outages;
 use crate::flow::outbox::Limits;
 use crate::flow::workers::Workers;
+use crate::journal::Writer;
 use crate::stream::{
     From, Guarantee, Log, Membership, OnCorruptProgress, StreamError, StreamErrorKind,
     TopicPartition,
@@ -31,6 +34,10 @@ pub struct Working {
     pub guarantee: Guarantee,
     /// What to do about an unreadable progress record.
     pub on_corrupt_progress: OnCorruptProgress,
+    /// Deaths of an event that runs alone before it is dead-lettered; 0 = never.
+    pub crash_loop: usize,
+    /// Whether a request waits until the journal has its intent.
+    pub strict_intents: bool,
     /// Bounds of each member.
     pub bounds: Bounds,
     /// When to commit.
@@ -56,9 +63,10 @@ pub async fn work(
     }
     // One member that can't go on ends the others too: half a set of pipelines is not what was asked for.
     let (fail, failed) = watch::channel(false);
+    let gate = Gate::default();
     let mut members = Vec::new();
     for (group, lines) in groups {
-        let member = member(log, &group, lines, working, clock, outages, workers).await?;
+        let member = member(log, &group, lines, working, clock, outages, workers, &gate).await?;
         let (mut stop, mut failed, fail) = (stop.clone(), failed.clone(), fail.clone());
         let asked = async move {
             tokio::select! {
@@ -92,6 +100,7 @@ async fn member(
     clock: &Arc<dyn Clock>,
     outages: &Outages,
     workers: &Arc<Workers>,
+    gate: &Gate,
 ) -> Result<Member, StreamError> {
     let sources: Vec<(Arc<str>, From)> = lines
         .iter()
@@ -110,6 +119,13 @@ async fn member(
             on_corrupt_progress: working.on_corrupt_progress,
         })
         .await?;
+    // A run of its own for each member: a writer that was dropped takes its last records along.
+    let keeping =
+        lines.iter().find_map(|line| line.emitter.plan.journal.clone()).map(|topic| Keeping {
+            writer: Arc::new(Writer::start(Arc::clone(log), topic, clock.draw() as u64)),
+            strict: working.strict_intents,
+            crash_loop: working.crash_loop,
+        });
     let lines = lines
         .into_iter()
         .map(|line| (Arc::clone(&line.emitter.plan.source.topic), line))
@@ -124,6 +140,8 @@ async fn member(
         clock: Arc::clone(clock),
         outages: outages.clone(),
         watch: Arc::new(Observed::new(Arc::clone(group))),
+        keeping,
+        gate: gate.clone(),
         until,
     }))
 }

@@ -34,6 +34,7 @@ pub fn known(settings: &Settings) -> Known {
         currency: Arc::clone(&settings.currency),
         costs: names.costs,
         dead_letters: names.dead_letters,
+        journal: settings.journaled().then_some(names.journal),
         budgeted: settings.per_day.is_some(),
         open: settings.open,
     }

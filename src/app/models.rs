@@ -8,6 +8,7 @@ use super::connect::ConnectError;
 use crate::base::clock::Clock;
 use crate::model::Model;
 use crate::model::config::{ModelEntry, ModelsConfig, ProviderConfig, SIMULATED, SingleModel};
+use crate::model::journaled::Journaled;
 use crate::route;
 use crate::settings::{Member, ModelSettings, Settings};
 
@@ -66,10 +67,12 @@ pub fn build(
     for provider in known {
         config.providers.entry(provider).or_default();
     }
-    route::build::build(&config, clock, SEED).map_err(|errors| {
+    let built = route::build::build(&config, clock, SEED).map_err(|errors| {
         let all: Vec<String> = errors.iter().map(ToString::to_string).collect();
         ConnectError::wrong(all.join("\n"))
-    })
+    })?;
+    let journaled = |model| Arc::new(Journaled(model)) as Arc<dyn Model>;
+    Ok(built.into_iter().map(|(name, model)| (name, journaled(model))).collect())
 }
 
 /// A simulated model is free, unless it has a price: then budgets can be tried with it.

@@ -107,7 +107,7 @@ fn probe_need(settings: &Settings) -> Option<Need> {
         name: probe_name(&kafka.config()).into(),
         role: Role::Probe,
         content: Content::Own,
-        like: None,
+        like: Vec::new(),
         pipelines: Vec::new(),
     })
 }

@@ -23,6 +23,8 @@ pub enum Role {
     Costs,
     /// Dead letters.
     DeadLetters,
+    /// Calls and answers of a group.
+    Journal,
     /// The start-up probe writes to it.
     Probe,
 }
@@ -37,6 +39,7 @@ impl Role {
             Role::Published => "published",
             Role::Costs => "costs",
             Role::DeadLetters => "dead letters",
+            Role::Journal => "call journal",
             Role::Probe => "start-up probe",
         }
     }
@@ -51,8 +54,8 @@ pub struct Need {
     pub role: Role,
     /// What it will hold.
     pub content: Content,
-    /// The topic it should have as many partitions as.
-    pub like: Option<Arc<str>>,
+    /// The topics it should have as many partitions as; of several, as the one with the most.
+    pub like: Vec<Arc<str>>,
     /// The pipelines that need it.
     pub pipelines: Vec<Arc<str>>,
 }
@@ -68,9 +71,10 @@ pub fn needs<'p>(plans: impl IntoIterator<Item = &'p Plan<StageKind>>) -> Vec<Ne
                 name: Arc::clone(name),
                 role,
                 content,
-                like: like.cloned(),
+                like: Vec::new(),
                 pipelines: Vec::new(),
             });
+            need.like.extend(like.cloned());
             need.role = need.role.min(role);
             if content != Content::Own {
                 need.content = content;
@@ -93,6 +97,9 @@ pub fn needs<'p>(plans: impl IntoIterator<Item = &'p Plan<StageKind>>) -> Vec<Ne
             }
         }
         put(&plan.costs, Role::Costs, Content::Cost, None);
+        if let Some(journal) = &plan.journal {
+            put(journal, Role::Journal, Content::Own, Some(source));
+        }
         put(&plan.dead_letters, Role::DeadLetters, Content::Own, Some(source));
     }
     let mut needs: Vec<Need> = found.into_values().collect();
@@ -119,7 +126,8 @@ pub async fn create(
         |name: &str| there.iter().find(|topic| &*topic.name == name).map(|topic| topic.partitions);
     let mut made: Vec<Topic> = Vec::new();
     for need in missing(log, needs).await? {
-        let like = need.like.as_ref().and_then(|like| partitions(like).or_else(|| count(like)));
+        let of = |like: &Arc<str>| partitions(like).or_else(|| count(like));
+        let like = need.like.iter().filter_map(of).max();
         made.push(Topic {
             partitions: partitions(&need.name).or(like).unwrap_or(1),
             config: config(need.role),
@@ -141,6 +149,8 @@ fn config(role: Role) -> Vec<(String, String)> {
             setting("retention.ms", "1209600000"),
             setting("max.message.bytes", "1114124"),
         ],
+        // Long enough for a replay of what failed last week.
+        Role::Journal => vec![setting("retention.ms", "604800000")],
         Role::Source
         | Role::Sink
         | Role::Failures
@@ -159,7 +169,7 @@ pub async fn schemas(
 ) -> Result<Vec<String>, CodecError> {
     let mut wrong = Vec::new();
     for need in needs {
-        if matches!(need.role, Role::Source | Role::DeadLetters | Role::Probe) {
+        if matches!(need.role, Role::Source | Role::DeadLetters | Role::Journal | Role::Probe) {
             continue;
         }
         match codecs.prepare(&need.name, need.content, create).await {

@@ -239,7 +239,7 @@ async fn send(args: &Args, engine: &Engine, events: &[Sample]) -> Outcome {
         });
     }
     match pause {
-        None => engine.log.send(outputs).await.map_err(stream),
+        None => engine.log.send(outputs).await.map(drop).map_err(stream),
         Some(pause) => {
             for output in outputs {
                 engine.log.send(vec![output]).await.map_err(stream)?;

@@ -1,24 +1,29 @@
 //! The cost event: one attempt of one call. Amounts are deltas: their sum is always right.
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::identity::Identity;
 use super::money::Money;
 use super::usage::Usage;
 
 /// One attempt, as the part that made it knows it; `flow::emit` adds the event's identity and makes a [`CostEvent`].
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {
     /// Unique id of the attempt.
     pub id: super::ids::AttemptId,
     /// The stage.
     pub stage: std::sync::Arc<str>,
     /// Item of an `each`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub item: Option<u32>,
     /// Ordinal of the attempt in its stage (and item), from 1.
     pub number: u32,
     /// GenAI operation: `chat`, `embeddings`, `retrieval`, or `call`.
-    pub operation: &'static str,
+    #[serde(deserialize_with = "operation")]
+    pub operation: Word,
     /// Provider.
     pub provider: String,
     /// Alias of the billed key; the provider's name when there is one key.
@@ -26,44 +31,80 @@ pub struct Attempt {
     /// Model asked.
     pub request_model: String,
     /// Model that answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_model: Option<String>,
     /// The provider's id of the call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider_request_id: Option<String>,
     /// Shared by the attempts of one micro-batch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch_id: Option<String>,
     /// Tokens.
     pub usage: Usage,
     /// What it cost; none when the price is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub amount: Option<Money>,
     /// Price lines.
     pub lines: Vec<CostLine>,
     /// `priced`, `unpriced`, `estimated`, `unsettled`.
-    pub price_status: &'static str,
+    #[serde(deserialize_with = "price_status")]
+    pub price_status: Word,
     /// Price catalogue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub catalogue: Option<String>,
     /// `ok` or the error's code.
     pub outcome: String,
     /// Why the model stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finish_reason: Option<String>,
     /// Start, milliseconds since the epoch.
     pub started_at: i64,
     /// Duration, microseconds.
     pub duration_us: i64,
     /// Time to first chunk, microseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttfc_us: Option<i64>,
     /// The route's decision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision: Option<super::result::Decision>,
 }
 
+/// One of a few words. (Named, because serde takes a bare `&str` for one that is borrowed from its input.)
+pub type Word = &'static str;
+
+/// What calls do, by their GenAI names.
+pub const OPERATIONS: [&str; 4] = ["chat", "embeddings", "retrieval", "call"];
+/// How sure an amount is.
+pub const PRICE_STATUSES: [&str; 4] = ["priced", "unpriced", "estimated", "unsettled"];
+
+/// One of the words that there are.
+fn word<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    known: &'static [&'static str],
+) -> Result<&'static str, D::Error> {
+    let text = Cow::<'de, str>::deserialize(deserializer)?;
+    let found = known.iter().find(|word| **word == text);
+    found.copied().ok_or_else(|| D::Error::custom(format!("`{text}` is none of {known:?}")))
+}
+
+/// A GenAI operation.
+pub fn operation<'de, D: Deserializer<'de>>(deserializer: D) -> Result<&'static str, D::Error> {
+    word(deserializer, &OPERATIONS)
+}
+
+fn price_status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<&'static str, D::Error> {
+    word(deserializer, &PRICE_STATUSES)
+}
+
 /// One line of a price: disjoint units.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CostLine {
     /// Such as `input_tokens`.
     pub unit: String,
     /// How many.
     pub quantity: i64,
     /// Price of `per` of them.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit_price: Option<Money>,
     /// 1,000,000 for tokens.
     pub per: i64,

@@ -92,6 +92,17 @@ impl AttemptId {
     }
 }
 
+/// What a request asks, in 128 bits: guards a journaled answer against a question that has changed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Digest(pub Uuid);
+
+impl Digest {
+    /// Of these parts, in their order.
+    pub fn of(parts: &[&[u8]]) -> Self {
+        Digest(hash128("request", parts))
+    }
+}
+
 macro_rules! shown_as_uuid {
     ($($name:ident),*) => {$(
         impl fmt::Display for $name {
@@ -105,10 +116,16 @@ macro_rules! shown_as_uuid {
                 serializer.collect_str(&self.0)
             }
         }
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
         impl std::str::FromStr for $name {
             type Err = uuid::Error;
             fn from_str(text: &str) -> Result<Self, uuid::Error> { text.parse().map($name) }
         }
     )*};
 }
-shown_as_uuid!(EventId, ResultId, AttemptId);
+shown_as_uuid!(EventId, ResultId, AttemptId, Digest);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::identity::{Identity, Origin};
 use super::money::Money;
@@ -149,21 +149,21 @@ pub struct StageRun {
 }
 
 /// Which member of a route was taken, and from which.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Decision {
     /// The policy's name.
     pub policy: String,
     /// `provider/model`.
     pub chosen: String,
     /// Probability of the choice, for policies that draw.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probability: Option<f64>,
     /// All members, in order.
     pub candidates: Vec<String>,
 }
 
 /// Id and score of a passage.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PassageScore {
     /// The author's id.
     pub id: String,

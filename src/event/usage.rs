@@ -1,8 +1,11 @@
 //! What a call used, in disjoint parts: no token is counted in two of them, whatever a provider's reply does.
 
+use serde::{Deserialize, Serialize};
+
 /// Tokens of one call. The parts do not overlap: `input` excludes what was read from or written to a cache, `output`
 /// excludes `reasoning`.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Usage {
     /// Prompt tokens at the full price.
     pub input: u64,

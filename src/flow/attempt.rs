@@ -14,6 +14,7 @@ use crate::base::clock::Clock;
 use crate::base::retry::{Backoff, CALLS};
 use crate::budget::ENGINE_PER_DAY;
 use crate::event::result::PassageScore;
+use crate::journal::Pages;
 use crate::model::{Call, Meter, OverBudget, Purse};
 use crate::pipeline::plan::OnDown;
 use crate::stage::{Effect, Reply, Stage, StageError, StageErrorKind};
@@ -43,6 +44,8 @@ pub struct Surroundings {
     pub meter: Arc<dyn Meter>,
     /// Where money is reserved.
     pub purse: Arc<dyn Purse>,
+    /// Where calls are written down.
+    pub journal: Arc<Pages>,
 }
 
 /// What to try.
@@ -57,6 +60,8 @@ pub struct Trial<'a> {
     pub timeout: Duration,
     /// Attempts in all.
     pub attempts: u32,
+    /// Those of them that failed in earlier runs of the event.
+    pub failed: u32,
     /// What a service that is down means.
     pub on_down: &'a OnDown,
 }
@@ -104,7 +109,8 @@ enum Next {
 /// Tries until it succeeds, or may not be tried any more.
 pub async fn attempt(trial: Trial<'_>, around: &Surroundings) -> Result<Success, Fault> {
     let mut deadline = (Instant::now() + trial.timeout).min(around.deadline.get());
-    let (mut used, mut looks, mut ordinal) = (0, 0, 0);
+    // One is always left: why the last one failed was not written down.
+    let (mut used, mut looks, mut ordinal) = (trial.failed.min(trial.attempts - 1), 0, 0);
     let mut patience = around.outages.patience();
     loop {
         if around.halted.load(Ordering::Relaxed) {
@@ -119,6 +125,7 @@ pub async fn attempt(trial: Trial<'_>, around: &Surroundings) -> Result<Success,
             traceparent: around.traceparent.clone(),
             meter: Arc::clone(&around.meter),
             purse: Arc::clone(&around.purse),
+            journal: Arc::clone(&around.journal),
         };
         let error = match timeout_at(deadline, trial.stage.run(trial.scope, &call)).await {
             Ok(Ok(reply)) => {

@@ -11,6 +11,7 @@ use super::consume::Finished;
 use super::emit::Emitted;
 use super::member::Member;
 use super::outbox::Verdict;
+use super::partition::Partition;
 use super::unwritable;
 use crate::stream::{
     Batch, CommitError, LogWriter, Output, StreamError, StreamErrorKind, TopicPartition,
@@ -52,11 +53,14 @@ impl Member {
         for event in &events {
             chosen.entry(event.at.clone()).or_default().push(event.offset);
         }
-        let progress = chosen.iter().filter_map(|(at, offsets)| {
-            let tracker = &self.partitions.get(at)?.tracker;
-            Some((at.clone(), tracker.epoch(), tracker.progress(offsets, self.nonce, 0)))
-        });
-        let progress = progress.collect();
+        let (mut progress, nonce) = (Vec::with_capacity(chosen.len()), self.nonce);
+        for (at, offsets) in &chosen {
+            let Some(Partition { tracker, notebook, .. }) = self.partitions.get_mut(at) else {
+                continue;
+            };
+            let low = notebook.as_mut().map_or(0, |notebook| notebook.low(tracker.seen()));
+            progress.push((at.clone(), tracker.epoch(), tracker.progress(offsets, nonce, low)));
+        }
         let counts = events.iter().map(|event| event.outputs.len()).collect();
         let outputs = events.iter_mut().flat_map(|event| event.outputs.drain(..)).collect();
         let job = Job {
@@ -83,6 +87,9 @@ impl Member {
                 for ((at, offsets), (_, epoch, progress)) in chosen.iter().zip(batch.progress) {
                     if let Some(partition) = self.partitions.get_mut(at) {
                         partition.tracker.settle(epoch, offsets, progress);
+                        if let Some(notebook) = &mut partition.notebook {
+                            offsets.iter().for_each(|offset| notebook.close(*offset));
+                        }
                     }
                 }
                 let bytes: usize = events.iter().map(|event| event.consumed.size()).sum();

@@ -2,20 +2,25 @@
 //! what the progress record can hold. What there is no room for waits, and its partition is paused; the log is still
 //! polled.
 
+use std::fmt;
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::carry;
+use super::decode::identify;
 use super::emit::Emitted;
+use super::gate::{self, Pass, Waiting};
 use super::lanes::{Arrival, Lane};
 use super::member::Member;
+use super::notebook::{Caution, Notebook};
 use super::partition::Pending;
+use super::refusal::Refusal;
 use super::tracker::Receive;
+use super::{Line, carry, refused};
+use crate::journal::{Binding, Entry, What};
 use crate::stream::{Epoch, Record, TopicPartition};
 
 /// A record that is to be processed, under the assignment it came with.
-#[derive(Debug)]
 pub struct Consumed {
     /// The record.
     pub record: Record,
@@ -25,9 +30,25 @@ pub struct Consumed {
     pub received_at: i64,
     /// The same moment, for durations.
     pub began: Instant,
+    /// Where its calls are written down; none where no journal is kept.
+    pub journal: Option<Binding>,
+    /// What is known of it before it runs.
+    pub caution: Caution,
+}
+
+impl fmt::Debug for Consumed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "record {} of {}", self.record.offset, self.record.at)
+    }
 }
 
 impl Consumed {
+    /// A record of an event that is not journaled.
+    pub fn new(record: Record, epoch: Epoch, received_at: i64) -> Self {
+        let began = Instant::now();
+        Consumed { record, epoch, received_at, began, journal: None, caution: Caution::default() }
+    }
+
     /// Bytes it holds.
     pub fn size(&self) -> usize {
         let len = |part: &Option<bytes::Bytes>| part.as_ref().map_or(0, bytes::Bytes::len);
@@ -42,6 +63,46 @@ pub(super) struct Finished {
     pub(super) lane: Option<Lane>,
     pub(super) event: Emitted,
     pub(super) last_resort: bool,
+}
+
+/// An event that may not run beside those that do.
+pub(super) struct HeldBack {
+    pub(super) lane: Lane,
+    pub(super) consumed: Arc<Consumed>,
+    waiting: Option<Waiting>,
+}
+
+/// Carries an event that may have been running when the process died: its start is written down before, and one that
+/// died alone too often is not run again.
+async fn carefully(line: &Line, consumed: Arc<Consumed>, pass: &Pass) -> Emitted {
+    let Caution { tell, deaths, condemned } = consumed.caution;
+    if condemned {
+        return refused(line, &consumed, Refusal::CrashLoop { deaths }).await;
+    }
+    let told = consumed.journal.as_ref().filter(|_| tell || pass.cohort > 0);
+    let Some(journal) = told.cloned() else { return carry(line, consumed).await };
+    let (event, ..) = identify(&line.decoder.cluster, &consumed);
+    let entry = |what| Entry {
+        place: journal.place.clone(),
+        event: Some(event),
+        run: journal.writer.run(),
+        what,
+    };
+    let start = entry(What::Start { cohort: pass.cohort });
+    if let Err(error) = journal.writer.append_durably(start).await {
+        tracing::warn!(%event, %error, "a start can't be written down");
+    }
+    let emitted = carry(line, consumed).await;
+    // A suspect that came through is cleared before the next one may run.
+    match pass.cohort {
+        0 => journal.writer.append(entry(What::Ended)),
+        _ => {
+            if let Err(error) = journal.writer.append_durably(entry(What::Ended)).await {
+                tracing::warn!(%event, %error, "an end can't be written down");
+            }
+        }
+    }
+    emitted
 }
 
 impl Member {
@@ -59,6 +120,7 @@ impl Member {
 
     /// Starts what waits, a record of each partition in turn, as long as there is room.
     pub(super) fn pump(&mut self) {
+        self.start_held_back();
         let mut waiting: Vec<TopicPartition> = self
             .partitions
             .iter()
@@ -92,6 +154,8 @@ impl Member {
             && self.flying < self.bounds.permits / share
             && self.held_bytes < self.bounds.bytes / share
             && self.outbox.bytes() < self.bounds.outbox / share
+            && self.held_back.is_empty()
+            && self.keeping.as_ref().is_none_or(|k| k.writer.bytes() < self.bounds.outbox / share)
             && !self.outages.pauses(pipeline)
     }
 
@@ -104,7 +168,7 @@ impl Member {
         let room = self.has_room(1, &line.emitter.plan.name);
         let Some(partition) = self.partitions.get_mut(at) else { return false };
         let Some(pending) = partition.pending.pop_front() else { return false };
-        if !room {
+        if !room || partition.notebook.as_ref().is_some_and(Notebook::is_restoring) {
             partition.pending.push_front(pending);
             return false;
         }
@@ -121,8 +185,12 @@ impl Member {
                         record.key.clone().filter(|_| partition.line.emitter.plan.source.ordered);
                     let epoch = partition.tracker.epoch();
                     let received_at = self.clock.now();
-                    let began = Instant::now();
-                    let consumed = Arc::new(Consumed { record, epoch, received_at, began });
+                    let mut consumed = Consumed::new(record, epoch, received_at);
+                    if let Some(notebook) = &mut partition.notebook {
+                        let (binding, caution) = notebook.open(consumed.record.offset);
+                        (consumed.journal, consumed.caution) = (Some(binding), caution);
+                    }
+                    let consumed = Arc::new(consumed);
                     self.held_bytes += consumed.size();
                     (Lane { at: at.clone(), epoch, key }, consumed)
                 }
@@ -141,7 +209,35 @@ impl Member {
         true
     }
 
+    /// Starts an event as soon as it may run beside those that do.
     fn start(&mut self, lane: Lane, consumed: Arc<Consumed>) {
+        match self.gate.enter(consumed.caution.deaths) {
+            Some(pass) => self.launch(lane, consumed, pass),
+            None => {
+                let suspect = consumed.caution.deaths >= gate::SUSPECT;
+                let waiting = suspect.then(|| self.gate.wait());
+                self.held_back.push_back(HeldBack { lane, consumed, waiting });
+            }
+        }
+    }
+
+    /// Starts what was held back and may run now.
+    pub(super) fn start_held_back(&mut self) {
+        for _ in 0..self.held_back.len() {
+            let Some(HeldBack { lane, consumed, waiting }) = self.held_back.pop_front() else {
+                return;
+            };
+            match self.gate.enter(consumed.caution.deaths) {
+                Some(pass) => {
+                    drop(waiting);
+                    self.launch(lane, consumed, pass);
+                }
+                None => self.held_back.push_back(HeldBack { lane, consumed, waiting }),
+            }
+        }
+    }
+
+    fn launch(&mut self, lane: Lane, consumed: Arc<Consumed>, pass: Pass) {
         let Some(partition) = self.partitions.get_mut(&lane.at) else { return };
         partition.flying += 1;
         self.flying += 1;
@@ -149,7 +245,8 @@ impl Member {
         self.watch.started(&line);
         let done = self.finished.0.clone();
         self.workers.pick().spawn(async move {
-            let event = carry(&line, consumed).await;
+            let event = carefully(&line, consumed, &pass).await;
+            drop(pass);
             // The member may have left: then nobody waits for it.
             drop(done.send(Finished { lane: Some(lane), event, last_resort: false }));
         });

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::emit::{Emitter, Known};
+use super::headers::JOURNAL;
 use super::identity::rfc3339;
 use super::refusal::Refusal;
 use super::run::Completed;
@@ -54,6 +55,9 @@ fn build(
     put("vivremotion.pipeline", plan.name.to_string());
     put("vivremotion.group", plan.group.to_string());
     put("vivremotion.digest", plan.digest.to_string());
+    if let Some(journal) = &known.consumed.journal {
+        put(JOURNAL, journal.range().to_string());
+    }
     if let Some(request_id) = &known.who.request_id {
         put("vivremotion.request_id", request_id.to_string());
     }

@@ -7,7 +7,21 @@ use bytes::Bytes;
 use super::identity::{Who, rfc3339};
 use crate::event::identity::Origin;
 use crate::event::ids::EventId;
+use crate::journal::Range;
 use crate::stream::Headers;
+
+/// Where the journal tells of an event: on its dead letter, and on a replay of it. Once for each run.
+pub const JOURNAL: &str = "vivremotion.journal";
+/// Runs of an event that are looked up; older ones are left out.
+const MAX_RANGES: usize = 8;
+
+/// The newest ranges that a record names; what can't be read is none.
+pub fn journal_ranges(headers: &Headers) -> Vec<Range> {
+    let named = headers.iter().rev().filter(|(name, _)| name == JOURNAL);
+    let read =
+        named.filter_map(|(_, value)| std::str::from_utf8(value.as_ref()?).ok()?.parse().ok());
+    read.take(MAX_RANGES).collect()
+}
 
 /// What an event's outputs have in common.
 pub struct Stamp<'a> {

@@ -3,26 +3,33 @@
 //!
 //! It owns the trackers, the lanes and the outbox, and decides nothing by itself: they answer, it acts.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use futures::future::BoxFuture;
+use futures::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::Line;
 use super::commit::{Committing, committed};
-use super::consume::{Consumed, Finished};
+use super::consume::{Consumed, Finished, HeldBack};
 use super::emit::Emitted;
+use super::gate::Gate;
 use super::lanes::Lanes;
+use super::notebook::{Keeping, Notebook};
 use super::outage::Outages;
 use super::outbox::{Limits, Outbox};
 use super::partition::{Partition, Pending};
 use super::workers::Workers;
 use crate::base::clock::Clock;
+use crate::base::retry::Backoff;
+use crate::journal::Memory;
+use crate::journal::restore::restore;
 use crate::stream::{
-    CommitError, Delivery, LogReader, LogWriter, Progress, StreamError, StreamErrorKind,
-    TopicPartition,
+    Assignment, CommitError, Delivery, LogReader, LogWriter, Progress, StreamError,
+    StreamErrorKind, TopicPartition,
 };
 
 /// Bounds of a member.
@@ -64,8 +71,31 @@ pub trait Watch: Send + Sync {
     fn commit_failed(&self, error: &CommitError);
     /// A partition was assigned, with the records it still holds.
     fn assigned(&self, at: &TopicPartition, progress: &Progress, lag: i64);
+    /// What its journal tells of unfinished events was read.
+    fn restored(&self, at: &TopicPartition, memory: &Memory);
     /// A partition was given up.
     fn released(&self, at: &TopicPartition);
+}
+
+/// Partitions whose journals are read at a time.
+const RESTORES: usize = 8;
+/// Between two tries to read a journal.
+const RESTORE_AGAIN: Backoff =
+    Backoff { base: Duration::from_millis(100), most: Duration::from_secs(5) };
+
+/// The journal of a partition was read, or can't be.
+struct Restored {
+    at: TopicPartition,
+    epoch: crate::stream::Epoch,
+    memory: Result<Memory, StreamError>,
+}
+
+/// Takes the events of a partition out of those that are held back.
+fn drop_held_back(held_back: &mut VecDeque<HeldBack>, at: &TopicPartition) -> Vec<Arc<Consumed>> {
+    let (theirs, others) = held_back.drain(..).partition(|held: &HeldBack| held.lane.at == *at);
+    *held_back = others;
+    let theirs: VecDeque<HeldBack> = theirs;
+    theirs.into_iter().map(|held| held.consumed).collect()
 }
 
 /// Why a member left.
@@ -87,6 +117,11 @@ pub struct Member {
     pub(super) outbox: Outbox,
     pub(super) committing: Option<Committing>,
     pub(super) workers: Arc<Workers>,
+    pub(super) gate: Gate,
+    pub(super) held_back: VecDeque<HeldBack>,
+    pub(super) keeping: Option<Keeping>,
+    restoring: FuturesUnordered<BoxFuture<'static, Restored>>,
+    restores: Arc<Semaphore>,
     pub(super) finished: (mpsc::UnboundedSender<Finished>, mpsc::UnboundedReceiver<Finished>),
     pub(super) last_resorts: Vec<(TopicPartition, i64)>,
     pub(super) bounds: Bounds,
@@ -120,6 +155,10 @@ pub struct Parts {
     pub outages: Outages,
     /// Who looks on.
     pub watch: Arc<dyn Watch>,
+    /// How its journal is kept, if one is.
+    pub keeping: Option<Keeping>,
+    /// Who may run beside whom, in the whole process.
+    pub gate: Gate,
     /// Leave once everything below these offsets is committed.
     pub until: Option<HashMap<TopicPartition, i64>>,
 }
@@ -127,8 +166,8 @@ pub struct Parts {
 impl Member {
     /// A member that has just joined.
     pub fn new(parts: Parts) -> Self {
-        let Parts { reader, writer, lines, workers, bounds, limits, clock, outages, watch, until } =
-            parts;
+        let Parts { reader, writer, lines, workers, bounds, limits, clock, .. } = parts;
+        let Parts { outages, watch, keeping, gate, until, .. } = parts;
         Member {
             reader,
             writer: Some(writer),
@@ -138,6 +177,11 @@ impl Member {
             outbox: Outbox::new(limits),
             committing: None,
             workers,
+            gate,
+            held_back: VecDeque::new(),
+            keeping,
+            restoring: FuturesUnordered::new(),
+            restores: Arc::new(Semaphore::new(RESTORES)),
             finished: mpsc::unbounded_channel(),
             last_resorts: Vec::new(),
             bounds,
@@ -181,6 +225,7 @@ impl Member {
                     self.writer = Some(writer);
                     self.after_commit(job, outcome)?;
                 }
+                Some(restored) = self.restoring.next() => self.restored(restored)?,
                 () = &mut asked, if !self.leaving => self.leave(),
                 () = sleep_until(wake) => {}
                 delivery = self.reader.next() => match delivery {
@@ -204,7 +249,15 @@ impl Member {
             Delivery::Assigned(assignment) => {
                 let Some(line) = self.lines.get(&assignment.at.topic) else { return };
                 let at = assignment.at.clone();
-                let mut partition = Partition::new(assignment, Arc::clone(line));
+                let permits = self.bounds.permits;
+                let notebook = self
+                    .keeping
+                    .clone()
+                    .map(|keeping| Notebook::new(keeping, &assignment, permits));
+                if let Some(notebook) = &notebook {
+                    self.restore(&assignment, notebook);
+                }
+                let mut partition = Partition::new(assignment, Arc::clone(line), notebook);
                 let progress = partition.tracker.committed();
                 self.watch.assigned(&at, progress, partition.tracker.lag(partition.end));
                 if self.leaving {
@@ -222,11 +275,48 @@ impl Member {
                 self.give_up(&revocation.at, by);
             }
             Delivery::Lost(at, epoch) => {
-                if let Some(partition) = self.partitions.remove(&at) {
+                if let Some(mut partition) = self.partitions.remove(&at) {
+                    if let Some(notebook) = &mut partition.notebook {
+                        notebook.give_up();
+                    }
                     self.forget(&at, partition, epoch);
                 }
             }
         }
+    }
+
+    /// Reads the journal of a partition, a few at a time; nothing of it starts before.
+    fn restore(&self, assignment: &Assignment, notebook: &Notebook) {
+        let Assignment { at, epoch, progress, .. } = assignment.clone();
+        let (writer, places) = (Arc::clone(notebook.writer()), Arc::clone(&self.restores));
+        self.restoring.push(Box::pin(async move {
+            let _place = places.acquire_owned().await;
+            let mut tries = 0;
+            let memory = loop {
+                match restore(&writer, &at, &progress).await {
+                    Err(error) if error.kind == StreamErrorKind::Unavailable => {
+                        tries += 1;
+                        tracing::warn!(%at, %error, "the journal can't be read, trying again");
+                        sleep(RESTORE_AGAIN.wait(tries, u64::MAX, None)).await;
+                    }
+                    memory => break memory,
+                }
+            };
+            Restored { at, epoch, memory }
+        }));
+    }
+
+    fn restored(&mut self, restored: Restored) -> Result<(), StreamError> {
+        let Restored { at, epoch, memory } = restored;
+        let memory = memory?;
+        let Some(partition) = self.partitions.get_mut(&at) else { return Ok(()) };
+        if partition.tracker.epoch() == epoch
+            && let Some(notebook) = &mut partition.notebook
+        {
+            self.watch.restored(&at, &memory);
+            notebook.restored(memory);
+        }
+        Ok(())
     }
 
     /// Ends the intake of every partition; the loop goes on until they are drained.
@@ -249,8 +339,9 @@ impl Member {
             Pending::Tracked(_, consumed) => Some(consumed),
             Pending::Record(_) => None,
         });
+        let held_back = drop_held_back(&mut self.held_back, at);
         let dropped: Vec<Arc<Consumed>> =
-            tracked.chain(self.lanes.clear_waiting(at, epoch)).collect();
+            tracked.chain(self.lanes.clear_waiting(at, epoch)).chain(held_back).collect();
         self.held_bytes -= dropped.iter().map(|consumed| consumed.size()).sum::<usize>();
     }
 
@@ -262,6 +353,9 @@ impl Member {
             .filter(|(at, partition)| partition.is_drained(now) && !self.commits(at))
             .map(|(at, _)| at.clone())
             .collect();
+        let over =
+            |at: &TopicPartition| self.partitions.get_mut(at).is_some_and(|p| p.is_over(now));
+        let drained: Vec<TopicPartition> = drained.into_iter().filter(over).collect();
         for at in drained {
             if let Some(partition) = self.partitions.remove(&at) {
                 let epoch = partition.tracker.epoch();
@@ -281,7 +375,9 @@ impl Member {
             Pending::Tracked(_, consumed) => Some(consumed),
             Pending::Record(_) => None,
         });
-        let dropped: Vec<Arc<Consumed>> = tracked.chain(self.lanes.drain(at, epoch)).collect();
+        let held_back = drop_held_back(&mut self.held_back, at);
+        let dropped: Vec<Arc<Consumed>> =
+            tracked.chain(self.lanes.drain(at, epoch)).chain(held_back).collect();
         self.held_bytes -= dropped.iter().map(|consumed| consumed.size()).sum::<usize>();
         self.last_resorts.retain(|(of, _)| of != at);
         self.watch.released(at);
@@ -294,8 +390,13 @@ impl Member {
         let commit = self.outbox.due(hurry).filter(|_| self.writer.is_some());
         let drains = self.partitions.values().filter_map(|partition| partition.drain_by);
         let waiting = self.partitions.values().any(|p| !p.pending.is_empty());
-        let look =
-            now + Duration::from_millis(if waiting || self.until.is_some() { 50 } else { 1_000 });
+        let look = match () {
+            // The journal tells nobody that it has been written, the gate nobody that it is free.
+            () if hurry || !self.held_back.is_empty() => 5,
+            () if waiting || self.until.is_some() => 50,
+            () => 1_000,
+        };
+        let look = now + Duration::from_millis(look);
         commit.into_iter().chain(drains.filter(|by| *by > now)).fold(look, Instant::min)
     }
 

@@ -12,18 +12,20 @@ use crate::model::Meter;
 
 /// One event's attempts, in the order they ended.
 #[derive(Debug, Default)]
-pub struct EventMeter(Mutex<Vec<(Instant, Attempt)>>);
+pub struct EventMeter(Mutex<Vec<Taken>>);
+
+/// One attempt, as it was taken down.
+#[derive(Debug)]
+struct Taken {
+    /// When it ended; none when that was in an earlier run of the event.
+    ended: Option<Instant>,
+    attempt: Attempt,
+}
 
 impl Meter for EventMeter {
     /// Gives the attempt its ordinal in its stage (and item): repairs and calls to a service that was down count too.
-    fn record(&self, mut attempt: Attempt) {
-        let ended = Instant::now();
-        let mut attempts = self.lock();
-        let same =
-            |(_, a): &&(Instant, Attempt)| a.stage == attempt.stage && a.item == attempt.item;
-        let before = attempts.iter().filter(same).count();
-        attempt.number = u32::try_from(before).unwrap_or(u32::MAX).saturating_add(1);
-        attempts.push((ended, attempt));
+    fn record(&self, attempt: Attempt) {
+        self.take(Some(Instant::now()), attempt);
     }
 }
 
@@ -43,10 +45,35 @@ pub struct Tally {
 }
 
 impl EventMeter {
+    /// An attempt of an earlier run of the event: it is billed with this one, and took none of its time.
+    pub fn recover(&self, attempt: Attempt) {
+        self.take(None, attempt);
+    }
+
+    fn take(&self, ended: Option<Instant>, mut attempt: Attempt) {
+        let mut attempts = self.lock();
+        let same = |taken: &&Taken| {
+            taken.attempt.stage == attempt.stage && taken.attempt.item == attempt.item
+        };
+        let before = attempts.iter().filter(same).count();
+        attempt.number = u32::try_from(before).unwrap_or(u32::MAX).saturating_add(1);
+        attempts.push(Taken { ended, attempt });
+    }
+
+    /// Attempts of a stage (and item) that failed in earlier runs of the event.
+    pub fn failed_before(&self, stage: &Arc<str>, item: Option<u32>) -> u32 {
+        let failed = |taken: &&Taken| {
+            let Taken { ended, attempt } = taken;
+            let known = !matches!(attempt.outcome.as_str(), "ok" | "unknown" | "cancelled");
+            ended.is_none() && known && attempt.stage == *stage && attempt.item == item
+        };
+        u32::try_from(self.lock().iter().filter(failed).count()).unwrap_or(u32::MAX)
+    }
+
     /// The tally of the attempts that `of` picks.
     pub fn tally(&self, of: impl Fn(&Attempt) -> bool) -> Tally {
         let mut tally = Tally::default();
-        for (_, attempt) in self.lock().iter().filter(|(_, attempt)| of(attempt)) {
+        for Taken { attempt, .. } in self.lock().iter().filter(|taken| of(&taken.attempt)) {
             tally.attempts += 1;
             tally.usage += attempt.usage;
             match attempt.amount {
@@ -63,9 +90,9 @@ impl EventMeter {
         let attempts = std::mem::take(&mut *self.lock());
         let mut open: Vec<(Instant, Instant)> = attempts
             .iter()
-            .map(|(ended, attempt)| {
+            .filter_map(|Taken { ended, attempt }| {
                 let lasted = Duration::from_micros(attempt.duration_us.unsigned_abs());
-                (ended.checked_sub(lasted).unwrap_or(*ended), *ended)
+                Some(((*ended)?.checked_sub(lasted).unwrap_or((*ended)?), (*ended)?))
             })
             .collect();
         open.sort();
@@ -75,10 +102,10 @@ impl EventMeter {
             busy += to.saturating_duration_since(from);
             until = Some(until.map_or(to, |until| until.max(to)));
         }
-        (attempts.into_iter().map(|(_, attempt)| attempt).collect(), busy)
+        (attempts.into_iter().map(|taken| taken.attempt).collect(), busy)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<(Instant, Attempt)>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Taken>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -12,6 +12,7 @@ use super::emit::Emitted;
 use super::member::Watch;
 use super::run::Completed;
 use crate::event::cost::Attempt;
+use crate::journal::Memory;
 use crate::stream::{CommitError, Progress, TopicPartition};
 use crate::telemetry::names::{self, label};
 use crate::telemetry::{counter, gauge, histogram};
@@ -126,6 +127,16 @@ impl Watch for Observed {
             group = %self.group, %at, offset = progress.base, lag, done_above = done.max(0),
             "partition assigned"
         );
+    }
+
+    fn restored(&self, at: &TopicPartition, memory: &Memory) {
+        let (events, answers, unsettled) = memory.counts();
+        if events > 0 {
+            tracing::info!(
+                group = %self.group, %at, events, answers, unsettled,
+                "unfinished events found in the journal: their answers are not paid again"
+            );
+        }
     }
 
     fn released(&self, at: &TopicPartition) {

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::Line;
 use super::consume::Consumed;
 use super::lanes::Lane;
+use super::notebook::Notebook;
 use super::tracker::Tracker;
 use crate::stream::{Assignment, Record};
 
@@ -36,11 +37,13 @@ pub struct Partition {
     pub drain_by: Option<Instant>,
     /// One past the newest record when it was assigned.
     pub end: i64,
+    /// Its journal, where one is kept.
+    pub notebook: Option<Notebook>,
 }
 
 impl Partition {
     /// A partition that was just assigned.
-    pub fn new(assignment: Assignment, line: Arc<Line>) -> Self {
+    pub fn new(assignment: Assignment, line: Arc<Line>, notebook: Option<Notebook>) -> Self {
         Partition {
             line,
             end: assignment.end,
@@ -49,6 +52,7 @@ impl Partition {
             paused: false,
             flying: 0,
             drain_by: None,
+            notebook,
         }
     }
 
@@ -56,5 +60,15 @@ impl Partition {
     pub fn is_drained(&self, now: Instant) -> bool {
         self.drain_by
             .is_some_and(|by| (self.flying == 0 && self.tracker.completed() == 0) || now >= by)
+    }
+
+    /// Whether its drain is over, and its journal is durable or has had its time, too.
+    pub fn is_over(&mut self, now: Instant) -> bool {
+        if !self.is_drained(now) {
+            return false;
+        }
+        let Some(notebook) = &mut self.notebook else { return true };
+        notebook.give_up();
+        notebook.is_closed() || self.drain_by.is_some_and(|by| now >= by)
     }
 }

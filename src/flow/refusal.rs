@@ -46,6 +46,11 @@ pub enum Refusal {
         /// Its name.
         stage: String,
     },
+    /// The process died every time it ran alone.
+    CrashLoop {
+        /// How often.
+        deaths: usize,
+    },
     /// A store will never take what the event wants remembered or forgotten.
     Memory(String),
     /// The log will never take an output of the event.
@@ -85,6 +90,7 @@ impl Refusal {
             | Refusal::TooManyHops(_)
             | Refusal::Stage { .. }
             | Refusal::Panic { .. }
+            | Refusal::CrashLoop { .. }
             | Refusal::Memory(_)
             | Refusal::Unwritable(_) => Disposition::Fail,
         }
@@ -103,6 +109,7 @@ impl Refusal {
                 (*class, code.clone(), Some(stage.clone()), *class != "permanent")
             }
             Refusal::Panic { stage } => ("panic", "panic".to_owned(), Some(stage.clone()), false),
+            Refusal::CrashLoop { .. } => ("panic", "crash-loop".to_owned(), None, false),
             Refusal::Memory(_) => ("permanent", "memory".to_owned(), None, false),
             Refusal::Unwritable(_) => ("permanent", "unwritable-output".to_owned(), None, false),
         };
@@ -124,6 +131,12 @@ impl fmt::Display for Refusal {
                 write!(f, "the record went through more than {limit} pipelines in a row")
             }
             Refusal::Stage { stage, message, .. } => write!(f, "stage `{stage}`: {message}"),
+            Refusal::CrashLoop { deaths } => {
+                write!(
+                    f,
+                    "the engine's process died {deaths} times while this event ran, at last alone"
+                )
+            }
             Refusal::Panic { stage } => {
                 write!(
                     f,

@@ -13,7 +13,9 @@ use serde_json::Value as Json;
 use tokio::time::Instant;
 
 use super::attempt::{Surroundings, Yield};
+use super::decode::Decoded;
 use super::enrich::Enriched;
+use super::headers;
 use super::meter::{EventMeter, SharedMeter};
 use super::outage::Outages;
 use super::refusal::Refusal;
@@ -23,7 +25,9 @@ use super::unit::{self, Ended, Unit};
 use crate::base::clock::Clock;
 use crate::base::template::from_json;
 use crate::event::cost::Attempt;
+use crate::event::money::Money;
 use crate::event::result::StageRun;
+use crate::journal::{Pages, restore};
 use crate::model::Purse;
 use crate::pipeline::plan::{Plan, StagePlan};
 use crate::stage::{Effect, Stage};
@@ -111,6 +115,11 @@ impl Runner {
 /// Runs the stages of one event.
 pub async fn run(runner: &Runner, enriched: Enriched, purse: Arc<dyn Purse>) -> Completed {
     let meter: SharedMeter = Arc::new(EventMeter::default());
+    let journal = Arc::new(pages(&enriched).await);
+    for attempt in journal.recovered() {
+        purse.charge(attempt.amount.unwrap_or(Money::ZERO));
+        meter.recover(attempt);
+    }
     let around = Surroundings {
         clock: Arc::clone(&runner.clock),
         outages: runner.outages.clone(),
@@ -121,9 +130,11 @@ pub async fn run(runner: &Runner, enriched: Enriched, purse: Arc<dyn Purse>) -> 
         traceparent: enriched.traceparent.clone(),
         meter: Arc::clone(&meter) as _,
         purse,
+        journal: Arc::clone(&journal),
     };
     let walk = Walk::new(runner, &enriched, &around, &meter);
     let Walked { scope, values, runs, effects, degraded, verdict } = walk.finish().await;
+    journal.close();
     let duration = enriched.admitted.decoded.consumed.began.elapsed();
     let (attempts, busy) = meter.finish();
     Completed {
@@ -138,6 +149,24 @@ pub async fn run(runner: &Runner, enriched: Enriched, purse: Arc<dyn Purse>) -> 
         duration,
         busy,
     }
+}
+
+/// The event's journal: what an earlier run of the same record wrote, or, for a replay, of the record it repeats.
+async fn pages(enriched: &Enriched) -> Pages {
+    let Decoded { consumed, id, .. } = &enriched.admitted.decoded;
+    let Some(mut binding) = consumed.journal.clone() else { return Pages::none() };
+    if binding.recalled.is_none()
+        && let ranges = headers::journal_ranges(&consumed.record.headers)
+        && !ranges.is_empty()
+    {
+        match restore::of_event(&binding.writer, &ranges, *id).await {
+            Ok(recalled) => binding.recalled = recalled,
+            Err(error) => {
+                tracing::warn!(event = %id, %error, "finished calls of a replay are paid again")
+            }
+        }
+    }
+    Pages::new(binding, *id)
 }
 
 /// One event's walk through its plan.

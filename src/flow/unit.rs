@@ -172,7 +172,8 @@ async fn tried(
         scope,
         key: StageKey { event: unit.event, stage: Arc::clone(&unit.plan.name), item },
         timeout: unit.plan.timeout,
-        attempts: unit.plan.attempts,
+        attempts: unit.plan.attempts.max(1),
+        failed: unit.meter.failed_before(&unit.plan.name, item),
         on_down: &unit.plan.on_down,
     };
     attempt(trial, unit.around).await

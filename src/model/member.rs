@@ -33,6 +33,7 @@ use crate::event::ids::AttemptId;
 use crate::event::money::Money;
 use crate::event::result::Decision;
 use crate::event::usage::Usage;
+use crate::journal::Intent;
 
 /// A model that can be asked, with its price and its limits.
 pub struct Member {
@@ -63,6 +64,7 @@ impl Member {
     ) -> Result<ChatReply, ModelError> {
         let mut open = Open::new(self, call, Operation::Chat, estimate, decision)?;
         let _permits = open.permits().await?;
+        open.intend().await?;
         let asked = self.target.chat(request, call);
         let answer = open.asked(asked).await;
         let output = answer.result.as_ref().map_or(0, |reply| tokens::of_text(&reply.text));
@@ -79,6 +81,7 @@ impl Member {
     ) -> Result<Vec<Vec<f32>>, ModelError> {
         let mut open = Open::new(self, call, Operation::Embed, estimate, decision)?;
         let _permits = open.permits().await?;
+        open.intend().await?;
         let asked = self.target.embed(request, call);
         let answer = open.asked(asked).await;
         open.close(answer, 0)
@@ -98,6 +101,8 @@ struct Open<'a> {
     ceiling: Charge,
     decision: Option<Decision>,
     hold: Option<Hold>,
+    id: AttemptId,
+    intended: bool,
     /// When the request left.
     left: Option<(i64, Instant)>,
 }
@@ -138,7 +143,19 @@ impl<'a> Open<'a> {
         let hold =
             call.purse.reserve(ceiling.amount.unwrap_or(Money::ZERO)).map_err(over_budget)?;
         let hold = Some(hold);
-        Ok(Open { member, call, operation, estimate, ceiling, decision, hold, left: None })
+        let id = AttemptId::from_draw(member.clock.draw());
+        Ok(Open {
+            member,
+            call,
+            operation,
+            estimate,
+            ceiling,
+            decision,
+            hold,
+            id,
+            intended: false,
+            left: None,
+        })
     }
 
     /// Waits for a place, no longer than the deadline.
@@ -160,6 +177,30 @@ impl<'a> Open<'a> {
             return Err(late());
         }
         Ok(permits)
+    }
+
+    /// Tells the journal, before the first byte leaves.
+    async fn intend(&mut self) -> Result<(), ModelError> {
+        let intent = Intent {
+            attempt: self.id,
+            stage: Arc::clone(&self.call.key.stage),
+            item: self.call.key.item,
+            operation: self.operation.name(),
+            provider: Arc::clone(&self.member.provider),
+            account: Arc::clone(&self.member.account),
+            model: Arc::clone(&self.member.model),
+            ceiling: self.ceiling.amount,
+            catalogue: self.member.pricing.catalogue().cloned(),
+            started_at: self.member.clock.now(),
+        };
+        self.intended = true;
+        let told = timeout_at(self.call.deadline, self.call.journal.intend(intent)).await;
+        let message = match told {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => format!("the journal can't be written: {error}"),
+            Err(_) => "the journal did not take the call's intent in time".to_owned(),
+        };
+        Err(ModelError { kind: ModelErrorKind::Transport, message, retry_after: None })
     }
 
     /// The answer, or that it did not come in time.
@@ -215,11 +256,14 @@ impl<'a> Open<'a> {
         let Some(hold) = self.hold.take() else { return };
         let Some((started_at, began)) = self.left else {
             self.call.purse.settle(hold, Money::ZERO);
+            if self.intended {
+                self.call.journal.withdraw(self.id);
+            }
             return;
         };
         self.call.purse.settle(hold, ending.charge.amount.unwrap_or(Money::ZERO));
-        self.call.meter.record(Attempt {
-            id: AttemptId::from_draw(self.member.clock.draw()),
+        let attempt = Attempt {
+            id: self.id,
             stage: Arc::clone(&self.call.key.stage),
             item: self.call.key.item,
             number: self.call.attempt,
@@ -241,7 +285,9 @@ impl<'a> Open<'a> {
             duration_us: micros(Instant::now().duration_since(began)),
             ttfc_us: None,
             decision: self.decision.take(),
-        });
+        };
+        self.call.journal.ended(&attempt);
+        self.call.meter.record(attempt);
     }
 }
 

@@ -14,16 +14,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::event::cost::Attempt;
 use crate::event::ids::StageKey;
 use crate::event::money::Money;
+use crate::journal::Pages;
 
 pub mod config;
 pub mod dialect;
 pub mod http;
+pub mod journaled;
 pub mod member;
 pub mod mock;
 pub mod price;
@@ -75,7 +78,7 @@ pub struct AnswerSchema {
 }
 
 /// A model's answer.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ChatReply {
     /// The text.
     pub text: String,
@@ -111,6 +114,8 @@ pub struct Call {
     pub meter: Arc<dyn Meter>,
     /// Where money is reserved.
     pub purse: Arc<dyn Purse>,
+    /// Where calls and answers are written down, and answers of earlier runs are found.
+    pub journal: Arc<Pages>,
 }
 
 /// Takes down every attempt of an event.
@@ -125,6 +130,10 @@ pub trait Purse: Send + Sync {
     fn reserve(&self, ceiling: Money) -> Result<Hold, OverBudget>;
     /// Gives back what was not spent. Call it exactly once for each hold.
     fn settle(&self, hold: Hold, spent: Money);
+    /// Takes down what an earlier run of the event spent, allowed or not.
+    fn charge(&self, spent: Money) {
+        self.settle(Hold(Money::ZERO), spent);
+    }
     /// Whether any limit is set: a price must then be known.
     fn limited(&self) -> bool;
 }

@@ -101,12 +101,13 @@ fn plan(spec: &Spec, tree: &Tree, bench: &mut Bench<'_>) -> Option<Plan<StageKin
     }
     secrets::included(bench);
 
-    let (name, source, sink) = (name?, source?, sink?);
+    let (name, source, sink, group) = (name?, source?, sink?, group?);
     let dead_letters = bench.known.dead_letter_topic(&source.topic, &name);
     Some(Plan {
         version: spec.version.as_ref().map(|version| version.value.as_str().into()),
         digest: digest(tree, bench),
-        group: group?,
+        journal: bench.known.journal_topic(&group),
+        group,
         deadline,
         budget,
         sink: sink.map(|sink| renumbered(sink, &order)),

@@ -24,6 +24,8 @@ pub struct Known {
     pub costs: Arc<str>,
     /// Name of dead letter topics, with `{topic}` and `{pipeline}`.
     pub dead_letters: Arc<str>,
+    /// Name of call journals, with `{group}`; none where none is kept.
+    pub journal: Option<Arc<str>>,
     /// Whether the engine as a whole has a budget: every price then matters.
     pub budgeted: bool,
     /// No settings: every model is simulated and free, every collection is local.
@@ -57,6 +59,7 @@ impl Default for Known {
             currency: DEFAULT_CURRENCY.into(),
             costs: "vivremotion.costs".into(),
             dead_letters: "{topic}.{pipeline}.dlq".into(),
+            journal: Some("{group}.journal".into()),
             budgeted: false,
             open: true,
         }
@@ -72,5 +75,10 @@ impl Known {
     /// The dead letter topic of a pipeline's input.
     pub fn dead_letter_topic(&self, topic: &str, pipeline: &str) -> Arc<str> {
         self.dead_letters.replace("{topic}", topic).replace("{pipeline}", pipeline).into()
+    }
+
+    /// The call journal of a group.
+    pub fn journal_topic(&self, group: &str) -> Option<Arc<str>> {
+        self.journal.as_ref().map(|journal| journal.replace("{group}", group).into())
     }
 }

@@ -36,6 +36,8 @@ pub struct Plan<S> {
     pub dead_letters: Arc<str>,
     /// Topic of cost events.
     pub costs: Arc<str>,
+    /// Topic of the group's call journal; none where none is kept.
+    pub journal: Option<Arc<str>>,
 }
 
 /// Where events come from.
@@ -188,6 +190,7 @@ impl<S> Plan<S> {
             sink,
             dead_letters,
             costs,
+            journal,
         } = self;
         let mut built = Vec::with_capacity(stages.len());
         for stage in stages {
@@ -208,6 +211,7 @@ impl<S> Plan<S> {
             sink,
             dead_letters,
             costs,
+            journal,
         })
     }
 }

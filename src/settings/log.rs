@@ -7,8 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
-use super::desk::{Desk, without_later};
-use crate::base::diagnostic::Place;
+use super::desk::Desk;
 use crate::base::quantity::Span;
 use crate::base::secret::Secret;
 use crate::base::sqlite::Synchronous;
@@ -96,11 +95,17 @@ pub struct Names {
     pub costs: Arc<str>,
     /// Dead letters, with `{topic}` and `{pipeline}`.
     pub dead_letters: Arc<str>,
+    /// Call journals, with `{group}`.
+    pub journal: Arc<str>,
 }
 
 impl Default for Names {
     fn default() -> Self {
-        Names { costs: "vivremotion.costs".into(), dead_letters: "{topic}.{pipeline}.dlq".into() }
+        Names {
+            costs: "vivremotion.costs".into(),
+            dead_letters: "{topic}.{pipeline}.dlq".into(),
+            journal: "{group}.journal".into(),
+        }
     }
 }
 
@@ -156,6 +161,7 @@ enum GuaranteeSpec {
 struct NamesSpec {
     costs: Option<Spanned<String>>,
     dead_letters: Option<Spanned<String>>,
+    journal: Option<Spanned<String>>,
 }
 
 pub(super) fn read(
@@ -252,29 +258,41 @@ fn client(desk: &mut Desk<'_>, tree: &Tree) -> Vec<(String, Secret)> {
 
 fn names(desk: &mut Desk<'_>, tree: &Tree) -> Names {
     let mut names = Names::default();
-    let kept = without_later(desk, "names", tree, &["journal"]);
     let under = Spanned::new("names".to_owned(), tree.place());
-    let Some(spec) = desk.under::<NamesSpec>(&under, &kept) else { return names };
+    let Some(spec) = desk.under::<NamesSpec>(&under, tree) else { return names };
     if let Some(costs) = spec.costs.and_then(|costs| desk.name(&costs)) {
         names.costs = costs;
     }
     if let Some(pattern) = spec.dead_letters {
-        match dead_letters(&pattern.value) {
+        let holes = ["{topic}", "{pipeline}"];
+        match is_pattern(&pattern.value, &holes) {
             true => names.dead_letters = pattern.value.into(),
-            false => bad_pattern(desk, &pattern.value, pattern.place()),
+            false => bad_pattern(
+                desk,
+                &pattern,
+                "use letters, digits, `. _ -`, `{topic}` and `{pipeline}`",
+            ),
+        }
+    }
+    if let Some(pattern) = spec.journal {
+        // Two groups can't share a journal: each finds the other's offsets in it.
+        match is_pattern(&pattern.value, &["{group}"]) && pattern.value.contains("{group}") {
+            true => names.journal = pattern.value.into(),
+            false => {
+                bad_pattern(desk, &pattern, "use letters, digits, `. _ -`, and `{group}` once")
+            }
         }
     }
     names
 }
 
-fn dead_letters(pattern: &str) -> bool {
-    let rest = pattern.replace("{topic}", "").replace("{pipeline}", "");
+fn is_pattern(pattern: &str, holes: &[&str]) -> bool {
+    let rest = holes.iter().fold(pattern.to_owned(), |rest, hole| rest.replace(hole, ""));
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     !pattern.is_empty() && rest.chars().all(fits)
 }
 
-fn bad_pattern(desk: &mut Desk<'_>, pattern: &str, place: Place) {
-    let message = format!("`{pattern}` can't be the name of a topic");
-    let help = "use letters, digits, `. _ -`, `{topic}` and `{pipeline}`";
-    desk.error(place, "bad-name", message, Some(help));
+fn bad_pattern(desk: &mut Desk<'_>, pattern: &Spanned<String>, help: &str) {
+    let message = format!("`{}` can't be the name of a topic", pattern.value);
+    desk.error(pattern.place(), "bad-name", message, Some(help));
 }

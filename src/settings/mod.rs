@@ -121,6 +121,11 @@ impl Settings {
         }
     }
 
+    /// Whether calls are journaled: not where outputs may be doubled anyway.
+    pub fn journaled(&self) -> bool {
+        self.kafka().is_none_or(|kafka| kafka.guarantee == crate::stream::Guarantee::ExactlyOnce)
+    }
+
     /// First part of every group's name.
     pub fn group_prefix(&self) -> &str {
         match &self.log {

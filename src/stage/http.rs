@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Method, Response, StatusCode, Url};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
@@ -15,7 +16,7 @@ use crate::base::clock::Clock;
 use crate::base::retry::retry_after;
 use crate::base::template::Template;
 use crate::event::cost::{Attempt, CostLine};
-use crate::event::ids::AttemptId;
+use crate::event::ids::{AttemptId, Digest};
 use crate::event::usage::Usage;
 use crate::model::Call;
 
@@ -98,8 +99,19 @@ pub struct Outgoing {
     pub body: Option<Vec<u8>>,
 }
 
+impl Outgoing {
+    /// Of everything that is asked.
+    pub fn digest(&self) -> Digest {
+        let Outgoing { url, method, headers, body } = self;
+        let head: [&[u8]; 3] = [b"call", method.as_str().as_bytes(), url.as_str().as_bytes()];
+        let named = headers.iter().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]);
+        let parts: Vec<&[u8]> = head.into_iter().chain(named).chain(body.as_deref()).collect();
+        Digest::of(&parts)
+    }
+}
+
 /// What a service answered.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub struct Answer {
     /// Status, 200 to 399.
     pub status: u16,
@@ -326,7 +338,7 @@ impl Drop for Ticket<'_> {
         let Some(outcome) = self.outcome else { return };
         let duration = self.start.elapsed().as_micros();
         let provider = std::mem::take(&mut self.provider);
-        self.call.meter.record(Attempt {
+        let attempt = Attempt {
             id: AttemptId::from_draw(self.clock.draw()),
             stage: self.call.key.stage.clone(),
             item: self.call.key.item,
@@ -354,6 +366,8 @@ impl Drop for Ticket<'_> {
             duration_us: i64::try_from(duration).unwrap_or(i64::MAX),
             ttfc_us: None,
             decision: None,
-        });
+        };
+        self.call.journal.ended(&attempt);
+        self.call.meter.record(attempt);
     }
 }

@@ -18,6 +18,7 @@ use crate::base::template::Template;
 use crate::base::yaml::{Spanned, Text, place};
 use crate::context::memory::Passage;
 use crate::context::memory::shelf::{Ask, Collections};
+use crate::event::ids::Digest;
 use crate::event::result::PassageScore;
 use crate::model::Call;
 
@@ -136,7 +137,15 @@ impl Stage for Built {
             min_score: self.kind.min_score,
             max_tokens: self.kind.max_tokens.map(|tokens| tokens as usize),
         };
-        let passages = self.collections.retrieve(&self.kind.collection, ask, call).await?;
+        let digest = digest(&self.kind, &ask);
+        let passages: Vec<Passage> = match call.journal.recall(&call.key, "retrieval", digest) {
+            Some(passages) => passages,
+            None => {
+                let found = self.collections.retrieve(&self.kind.collection, ask, call).await?;
+                call.journal.keep(&call.key, "retrieval", digest, &found);
+                found
+            }
+        };
         let score = |p: &Passage| PassageScore { id: p.id.clone(), score: p.score };
         Ok(Reply {
             passages: passages.iter().map(score).collect(),
@@ -144,6 +153,14 @@ impl Stage for Built {
             ..Reply::default()
         })
     }
+}
+
+/// Of everything that the passages depend on but the store itself.
+fn digest(kind: &Retrieve, ask: &Ask) -> Digest {
+    let Ask { text, tenant, limit, min_score, max_tokens } = ask;
+    let bounds = format!("{limit} {min_score:?} {max_tokens:?}");
+    let parts = [kind.collection.as_bytes(), tenant.as_bytes(), text.as_bytes(), bounds.as_bytes()];
+    Digest::of(&parts)
 }
 
 fn to_json(passage: Passage) -> Value {

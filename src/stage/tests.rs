@@ -190,6 +190,7 @@ fn call_of(item: Option<u32>, books: &Arc<Books>) -> Call {
         traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
         meter: books.clone(),
         purse: books.clone(),
+        journal: Arc::default(),
     }
 }
 

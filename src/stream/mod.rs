@@ -205,6 +205,9 @@ pub struct Topic {
     pub config: Vec<(String, String)>,
 }
 
+/// Partitions that records were written to, each with one past the highest offset among them.
+pub type Ends = Vec<(TopicPartition, i64)>;
+
 /// The offsets that a partition holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Extent {
@@ -235,8 +238,11 @@ pub trait Log: Send + Sync {
         group: &str,
         topic: &str,
     ) -> Result<Vec<(i32, Progress)>, StreamError>;
-    /// Writes records outside any group: what a producer does.
-    async fn send(&self, outputs: Vec<Output>) -> Result<(), StreamError>;
+    /// Writes records outside any group and any transaction: what a producer does. `Ok` means they are durable, in their
+    /// order within each partition; it says where.
+    async fn send(&self, outputs: Vec<Output>) -> Result<Ends, StreamError>;
+    /// Reads the committed records of one partition without a group, from that offset or the first one kept above it.
+    async fn read(&self, at: &TopicPartition, from: i64) -> Result<Box<dyn Follower>, StreamError>;
     /// Reads committed records without a group.
     async fn follow(&self, topic: &str, from: From) -> Result<Box<dyn Follower>, StreamError>;
     /// Becomes a member of a group: reader and writer are separate handles.

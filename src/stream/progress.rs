@@ -21,11 +21,13 @@ pub struct Progress {
     pub nonce: u64,
     /// Grows by one with each commit of the partition.
     pub sequence: u64,
-    /// Where a restore of the call journal starts.
+    /// Where a restore of the call journal starts; [`Progress::NO_JOURNAL`] when somebody else set the offset.
     pub journal_low: i64,
 }
 
 impl Progress {
+    /// The journal is not known to belong to this offset.
+    pub const NO_JOURNAL: i64 = -1;
     /// Bytes of metadata that a Kafka broker takes by default (`offset.metadata.max.bytes`).
     pub const MAX_TEXT: usize = 4_096;
     /// Any pattern within this many offsets fits into [`Progress::MAX_TEXT`], as a bitmap.

@@ -10,6 +10,7 @@ mod conformance;
 mod diagnostics;
 mod fences;
 mod flow;
+mod journal;
 mod memory;
 mod pipelines;
 mod schemas;

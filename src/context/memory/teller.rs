@@ -37,6 +37,7 @@ impl Teller {
             traceparent: None,
             meter: Arc::clone(self) as Arc<dyn Meter>,
             purse: Arc::clone(self) as Arc<dyn Purse>,
+            journal: Arc::default(),
         }
     }
 

@@ -26,7 +26,7 @@ fn event(offset: i64, outputs: usize) -> Emitted {
         headers: Vec::new(),
         timestamp: None,
     };
-    let consumed = Consumed { record, epoch: Epoch(1), received_at: 0, began: Instant::now() };
+    let consumed = Consumed::new(record, Epoch(1), 0);
     Emitted {
         at,
         epoch: Epoch(1),

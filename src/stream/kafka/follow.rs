@@ -39,6 +39,30 @@ pub(super) struct KafkaFollower {
     _thread: JoinHandle<()>,
 }
 
+/// What is followed, and from where.
+pub(super) enum Followed {
+    /// Every partition of a topic.
+    Topic(Arc<str>, From),
+    /// One partition from that offset on, or from the first one that is kept above it.
+    Partition(TopicPartition, i64),
+}
+
+impl Followed {
+    fn topic(&self) -> Arc<str> {
+        match self {
+            Followed::Topic(topic, _) => topic.clone(),
+            Followed::Partition(at, _) => at.topic.clone(),
+        }
+    }
+
+    fn covers(&self, at: &TopicPartition) -> bool {
+        match self {
+            Followed::Topic(..) => true,
+            Followed::Partition(one, _) => at.partition == one.partition,
+        }
+    }
+}
+
 /// What the thread passes on.
 enum Portion {
     Records(Vec<Record>),
@@ -50,17 +74,17 @@ impl KafkaFollower {
     pub(super) async fn open(
         config: &KafkaConfig,
         lookup: Arc<Lookup>,
-        topic: &str,
-        from: From,
+        what: Followed,
     ) -> Result<Self, StreamError> {
-        let name: Arc<str> = Arc::from(topic);
+        let name = what.topic();
         let client = config.follower();
         let open = config.uncommitted();
         let stop = Arc::new(AtomicBool::new(false));
         let (sender, incoming) = channel(QUEUE);
         let stopped = stop.clone();
         let (behind, thread) = blocking(move || {
-            let places = lookup.places(&name)?;
+            let mut places = lookup.places(&name)?;
+            places.retain(|at| what.covers(at));
             if places.is_empty() {
                 return Err(StreamError {
                     kind: StreamErrorKind::UnknownTopic,
@@ -69,10 +93,10 @@ impl KafkaFollower {
             }
             let doing = format!("following `{name}`");
             let prepared = lookup.client().and_then(|lookup| {
-                if from != From::Latest {
+                if !matches!(what, Followed::Topic(_, From::Latest)) {
                     settle(&open, &lookup, &places)?;
                 }
-                prepare(&lookup, &places, from)
+                prepare(&lookup, &places, &what)
             });
             let (list, behind) = prepared.map_err(|error| fault::stream_error(&doing, &error))?;
             let consumer: Result<BaseConsumer, KafkaError> = client.create();
@@ -118,15 +142,19 @@ fn settle(
 fn prepare(
     client: &BaseConsumer,
     places: &[TopicPartition],
-    from: From,
+    what: &Followed,
 ) -> Result<(TopicPartitionList, HashMap<i32, i64>), KafkaError> {
     let refs: Vec<&TopicPartition> = places.iter().collect();
     let ends = offsets::ends(client, &refs)?;
-    let wanted: Vec<(TopicPartition, From)> = places.iter().map(|at| (at.clone(), from)).collect();
+    let wanted = |from: From| places.iter().map(|at| (at.clone(), from)).collect::<Vec<_>>();
     // The same ends, or a record that came in between would be skipped and yet counted as there.
-    let starts = match from {
-        From::Latest => ends.clone(),
-        From::Earliest | From::Time(_) => offsets::starts(client, &wanted)?,
+    let starts = match what {
+        Followed::Topic(_, From::Latest) => ends.clone(),
+        Followed::Topic(_, from) => offsets::starts(client, &wanted(*from))?,
+        Followed::Partition(_, from) => {
+            let kept = offsets::starts(client, &wanted(From::Earliest))?;
+            kept.into_iter().map(|kept| kept.max(*from)).collect()
+        }
     };
     let mut list = TopicPartitionList::with_capacity(places.len());
     let mut behind = HashMap::new();

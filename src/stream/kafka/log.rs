@@ -8,7 +8,7 @@ use rdkafka::consumer::BaseConsumer;
 use tokio::time::Instant;
 
 use super::config::KafkaConfig;
-use super::follow::KafkaFollower;
+use super::follow::{Followed, KafkaFollower};
 use super::lookup::Lookup;
 use super::member::Shared;
 use super::producer::{self, Producer, Tally};
@@ -16,8 +16,8 @@ use super::reader::KafkaReader;
 use super::writer::KafkaWriter;
 use super::{fault, offsets, topics};
 use crate::stream::{
-    CommitError, CommitErrorKind, Extent, Follower, From, Log, LogReader, LogWriter, Membership,
-    Output, Progress, StreamError, StreamErrorKind, Topic,
+    CommitError, CommitErrorKind, Ends, Extent, Follower, From, Log, LogReader, LogWriter,
+    Membership, Output, Progress, StreamError, StreamErrorKind, Topic, TopicPartition,
 };
 
 /// How long a record outside any group may wait for room.
@@ -112,7 +112,7 @@ impl Log for KafkaLog {
         .await
     }
 
-    async fn send(&self, outputs: Vec<Output>) -> Result<(), StreamError> {
+    async fn send(&self, outputs: Vec<Output>) -> Result<Ends, StreamError> {
         let (outputs, checked) = self
             .ask(move |lookup| {
                 let checked = lookup.writable(&outputs);
@@ -143,7 +143,7 @@ impl Log for KafkaLog {
         }
         tally.settled().await;
         match tally.rejection(&outputs) {
-            None => Ok(()),
+            None => Ok(tally.ends(&outputs)),
             Some(rejection) => {
                 self.lookup.forget();
                 Err(unsent(rejection.message, rejection.unwritable))
@@ -152,8 +152,13 @@ impl Log for KafkaLog {
     }
 
     async fn follow(&self, topic: &str, from: From) -> Result<Box<dyn Follower>, StreamError> {
-        let follower = KafkaFollower::open(&self.config, self.lookup.clone(), topic, from).await?;
-        Ok(Box::new(follower))
+        let what = Followed::Topic(topic.into(), from);
+        Ok(Box::new(KafkaFollower::open(&self.config, self.lookup.clone(), what).await?))
+    }
+
+    async fn read(&self, at: &TopicPartition, from: i64) -> Result<Box<dyn Follower>, StreamError> {
+        let what = Followed::Partition(at.clone(), from);
+        Ok(Box::new(KafkaFollower::open(&self.config, self.lookup.clone(), what).await?))
     }
 
     async fn join(

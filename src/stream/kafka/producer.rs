@@ -3,6 +3,7 @@
 //! The crate's flush polls in slices of 100 ms while a record is unreported. Counting reports costs a lock per record and
 //! a commit takes 5 ms.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
@@ -12,7 +13,7 @@ use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::message::{Header, Message as _, OwnedHeaders};
 use rdkafka::producer::{
     BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer,
 };
@@ -20,8 +21,8 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::fault;
-use crate::stream::Output;
 use crate::stream::transaction::{Rejection, Subject};
+use crate::stream::{Ends, Output, TopicPartition};
 
 /// How many failures of one batch are remembered.
 const REMEMBERED: usize = 16;
@@ -79,11 +80,11 @@ impl ProducerContext for Reports {
     type DeliveryOpaque = Box<Ticket>;
 
     fn delivery(&self, result: &DeliveryResult<'_>, ticket: Box<Ticket>) {
-        let code = result
-            .as_ref()
-            .err()
-            .map(|(error, _)| error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown));
-        ticket.tally.report(ticket.index, code);
+        let outcome = match result {
+            Ok(message) => Ok((message.partition(), message.offset())),
+            Err((error, _)) => Err(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown)),
+        };
+        ticket.tally.report(ticket.index, outcome);
     }
 }
 
@@ -108,6 +109,8 @@ struct Count {
     reported: usize,
     failed: usize,
     failures: Vec<(usize, RDKafkaErrorCode)>,
+    /// Where what was written stands: index of the record, partition, offset.
+    written: Vec<(usize, i32, i64)>,
 }
 
 /// How waiting for a batch's reports ended.
@@ -125,8 +128,12 @@ impl Tally {
         self.count.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn report(&self, index: usize, code: Option<RDKafkaErrorCode>) {
+    fn report(&self, index: usize, outcome: Result<(i32, i64), RDKafkaErrorCode>) {
+        let code = outcome.err();
         let mut count = self.lock();
+        if let Ok((partition, offset)) = outcome {
+            count.written.push((index, partition, offset));
+        }
         count.pending = count.pending.saturating_sub(1);
         count.reported += 1;
         if let Some(code) = code {
@@ -177,6 +184,18 @@ impl Tally {
             }
             notified.await;
         }
+    }
+
+    /// One past the highest offset written, for each partition.
+    pub(super) fn ends(&self, outputs: &[Output]) -> Ends {
+        let mut ends = BTreeMap::new();
+        for (index, partition, offset) in &self.lock().written {
+            let Some(output) = outputs.get(*index) else { continue };
+            let at = TopicPartition { topic: Arc::clone(&output.topic), partition: *partition };
+            let end = ends.entry(at).or_insert(0);
+            *end = (offset + 1).max(*end);
+        }
+        ends.into_iter().collect()
     }
 
     /// What went wrong, if anything did.

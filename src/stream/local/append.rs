@@ -1,7 +1,7 @@
 //! Writing records inside a transaction of the writer: all of them, or the reason why one of them never can be.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::headers;
 use super::records::Appender;
 use super::writer::Desk;
-use crate::stream::{Output, StreamErrorKind};
+use crate::stream::{Ends, Output, StreamErrorKind, TopicPartition};
 
 /// A record that can never be written.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ pub(super) fn pack(outputs: &[Output]) -> Vec<Row> {
 pub(super) fn append(
     desk: &mut Desk<'_>,
     rows: &[Row],
-) -> rusqlite::Result<Result<(), Unwritable>> {
+) -> rusqlite::Result<Result<Ends, Unwritable>> {
     let mut topics = Vec::with_capacity(rows.len());
     for (index, row) in rows.iter().enumerate() {
         let refuse = |kind, message| Ok(Err(Unwritable { index, kind, message }));
@@ -67,6 +67,7 @@ pub(super) fn append(
         }
         topics.push(topic);
     }
+    let mut ends = BTreeMap::new();
     let mut appenders: HashMap<i64, Appender<'_>> = HashMap::new();
     for (topic, row) in topics.iter().zip(rows) {
         let appender = match appenders.entry(topic.id) {
@@ -74,8 +75,10 @@ pub(super) fn append(
             Entry::Vacant(new) => new.insert(Appender::new(desk.transaction, topic)?),
         };
         appender.append(row, desk.now)?;
+        ends.insert(Arc::clone(&row.topic), appender.next());
     }
-    Ok(Ok(()))
+    let at = |topic| TopicPartition { topic, partition: 0 };
+    Ok(Ok(ends.into_iter().map(|(topic, end)| (at(topic), end)).collect()))
 }
 
 /// About what these records add to the file.

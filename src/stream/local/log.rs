@@ -18,8 +18,8 @@ use crate::base::clock::Clock;
 use crate::base::sqlite::{self, Checkpoint, SqliteError, Synchronous};
 use crate::stream::topic::TopicRules;
 use crate::stream::{
-    Extent, Follower, From, Log, LogReader, LogWriter, Membership, Output, Progress, StreamError,
-    StreamErrorKind, Topic, TopicPartition,
+    Ends, Extent, Follower, From, Log, LogReader, LogWriter, Membership, Output, Progress,
+    StreamError, StreamErrorKind, Topic, TopicPartition,
 };
 
 /// Where the file is, and when a commit counts as done.
@@ -136,7 +136,7 @@ impl Log for Local {
         Ok(vec![(0, progress)])
     }
 
-    async fn send(&self, outputs: Vec<Output>) -> Result<(), StreamError> {
+    async fn send(&self, outputs: Vec<Output>) -> Result<Ends, StreamError> {
         let rows = append::pack(&outputs);
         let bytes = append::size(&rows);
         let sent = self.writer.write(bytes, move |desk| append::append(desk, &rows));
@@ -154,6 +154,20 @@ impl Log for Local {
         });
         let found = found.await.map_err(fault::stream)?;
         let (row, start, end) = found.ok_or_else(|| fault::unknown_topic(topic))?;
+        let cursor = self.cursor().await?;
+        Ok(Box::new(Tail::new(cursor, self.reads.clone(), &row, start, end)))
+    }
+
+    async fn read(&self, at: &TopicPartition, from: i64) -> Result<Box<dyn Follower>, StreamError> {
+        let name = at.topic.to_string();
+        let found = self.reads.ask(move |connection| {
+            let Some(row) = tables::find(connection, &name)? else { return Ok(None) };
+            let start = from.max(records::low(connection, row.id)?);
+            let end = records::high(connection, row.id)?;
+            Ok(Some((row, start, end)))
+        });
+        let found = found.await.map_err(fault::stream)?;
+        let (row, start, end) = found.ok_or_else(|| fault::unknown_topic(&at.topic))?;
         let cursor = self.cursor().await?;
         Ok(Box::new(Tail::new(cursor, self.reads.clone(), &row, start, end)))
     }

@@ -59,6 +59,11 @@ impl<'c> Appender<'c> {
         Ok(Appender { statement, append_time: topic.rules.append_time, next })
     }
 
+    /// One past the last offset given.
+    pub fn next(&self) -> i64 {
+        self.next
+    }
+
     /// Appends a record.
     pub fn append(&mut self, row: &append::Row, now: i64) -> rusqlite::Result<()> {
         let timestamp = row.timestamp.filter(|_| !self.append_time).unwrap_or(now);

@@ -101,7 +101,7 @@ impl State {
         let number = self.enter(speaker, first)?;
         let touched = self.append(outputs.to_vec(), now, Some(number));
         if let Some(open) = self.producers.get_mut(&speaker.id).and_then(|p| p.open.as_mut()) {
-            open.touched.extend(touched);
+            open.touched.extend(touched.into_iter().map(|(at, _)| at));
         }
         Ok(())
     }

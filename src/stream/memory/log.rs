@@ -16,7 +16,7 @@ use super::writer::Committer;
 use crate::base::clock::Clock;
 use crate::stream::topic::TopicRules;
 use crate::stream::{
-    CommitErrorKind, Extent, Follower, From, Log, LogReader, LogWriter, Membership, Output,
+    CommitErrorKind, Ends, Extent, Follower, From, Log, LogReader, LogWriter, Membership, Output,
     Progress, Record, StreamError, StreamErrorKind, Topic, TopicPartition,
 };
 
@@ -223,17 +223,24 @@ impl Log for Memory {
         read.collect()
     }
 
-    async fn send(&self, outputs: Vec<Output>) -> Result<(), StreamError> {
+    async fn send(&self, outputs: Vec<Output>) -> Result<Ends, StreamError> {
         let now = self.shared.clock.now();
-        {
+        let ends = {
             let mut state = self.shared.state();
             if let Some((_, error)) = state.unwritable(&outputs) {
                 return Err(error);
             }
-            state.append(outputs, now, None);
-        }
+            state.append(outputs, now, None)
+        };
         self.shared.changed.notify_waiters();
-        Ok(())
+        Ok(ends)
+    }
+
+    async fn read(&self, at: &TopicPartition, from: i64) -> Result<Box<dyn Follower>, StreamError> {
+        let state = self.shared.state();
+        let partition = state.partition(at).ok_or_else(|| unknown_topic(&at.topic))?;
+        let place = (at.clone(), from.max(partition.low()), partition.stable());
+        Ok(Box::new(Tail::new(self.shared.clone(), vec![place])))
     }
 
     async fn follow(&self, topic: &str, from: From) -> Result<Box<dyn Follower>, StreamError> {

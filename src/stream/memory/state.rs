@@ -9,7 +9,7 @@ use super::group::Group;
 use super::weather::Weather;
 use crate::stream::topic::TopicRules;
 use crate::stream::{
-    CommitErrorKind, Extent, From, Output, Record, StreamError, StreamErrorKind, Topic,
+    CommitErrorKind, Ends, Extent, From, Output, Record, StreamError, StreamErrorKind, Topic,
     TopicPartition,
 };
 
@@ -171,13 +171,8 @@ impl State {
     }
 
     /// Writes records that were found writable, in a transaction or for good. Says where they went.
-    pub fn append(
-        &mut self,
-        outputs: Vec<Output>,
-        now: i64,
-        transaction: Option<u64>,
-    ) -> Vec<TopicPartition> {
-        let mut touched = Vec::new();
+    pub fn append(&mut self, outputs: Vec<Output>, now: i64, transaction: Option<u64>) -> Ends {
+        let mut ends = BTreeMap::new();
         for output in outputs {
             let Some(held) = self.topics.get_mut(&output.topic) else { continue };
             let number = held.place(&output);
@@ -187,15 +182,15 @@ impl State {
             let at = TopicPartition { topic, partition: number as i32 };
             let timestamp = timestamp.filter(|_| !append_time).unwrap_or(now);
             let offset = partition.high;
-            let record = Record { at: at.clone(), offset, timestamp, key, value, headers };
+            ends.insert(at.clone(), offset + 1);
+            let record = Record { at, offset, timestamp, key, value, headers };
             match transaction {
                 Some(number) => partition.open.push((number, record)),
                 None => partition.records.push(record),
             }
             partition.high += 1;
-            touched.push(at);
         }
-        touched
+        ends.into_iter().collect()
     }
 }
 

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::Value;
-use tokio::time::Instant;
 use vivremotion::app::lines::{Shared, line};
 use vivremotion::app::{connect, models};
 use vivremotion::base::clock::{Clock, SystemClock};
@@ -120,12 +119,7 @@ impl Tour {
             value: Some(value),
             headers: sample.headers.iter().map(|(n, v)| (n.clone(), Some(bytes(v)))).collect(),
         };
-        let consumed = Consumed {
-            record,
-            epoch: Epoch(1),
-            received_at: SystemClock.now(),
-            began: Instant::now(),
-        };
+        let consumed = Consumed::new(record, Epoch(1), SystemClock.now());
         carry(&self.lines[&sample.topic], Arc::new(consumed)).await
     }
 }

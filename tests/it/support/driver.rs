@@ -22,6 +22,8 @@ use vivremotion::flow::member::Bounds;
 use vivremotion::flow::outage::Outages;
 use vivremotion::flow::outbox::Limits;
 use vivremotion::flow::workers::Workers;
+use vivremotion::journal::Entry;
+use vivremotion::model::journaled::Journaled;
 use vivremotion::model::{Model, Purse};
 use vivremotion::pipeline::check::check;
 use vivremotion::pipeline::plan::Plan;
@@ -112,7 +114,8 @@ impl Driver {
             .flat_map(|stage| stage.kind.facts().models)
             .collect();
         let mut models = models::build(&settings, &asked, &clock).unwrap();
-        models.extend(more.into_iter().map(|(name, model)| (name.into(), model)));
+        let journaled = |model| Arc::new(Journaled(model)) as Arc<dyn Model>;
+        models.extend(more.into_iter().map(|(name, model)| (name.into(), journaled(model))));
         let outages = Outages::default();
         let shared = Shared {
             cluster: "test".into(),
@@ -144,6 +147,8 @@ impl Driver {
             instance: "one".into(),
             guarantee: Guarantee::ExactlyOnce,
             on_corrupt_progress: OnCorruptProgress::Fail,
+            crash_loop: settings.engine.crash_loop,
+            strict_intents: settings.engine.strict_intents,
             bounds,
             limits: Limits::default(),
             bounded: false,
@@ -192,6 +197,7 @@ impl Driver {
     pub async fn stop(&mut self) {
         self.stop.send_replace(true);
         (&mut self.member).await.unwrap().unwrap();
+        self.member = tokio::spawn(async { Ok(()) });
     }
 
     /// Waits until the member has left by itself, and says why.
@@ -273,6 +279,12 @@ impl Driver {
     /// Cost events written so far.
     pub fn costs(&self) -> Vec<Value> {
         self.log.records("vivremotion.costs").iter().map(value).collect()
+    }
+
+    /// The journal so far.
+    pub fn journal(&self) -> Vec<Entry> {
+        let records = self.log.records("vivremotion.test.journal");
+        records.iter().map(|record| Entry::decode(record).unwrap()).collect()
     }
 
     /// Waits until everything in the source is committed.

@@ -31,7 +31,12 @@ const BORDERS: [Border; 10] = [
     // Whoever spawns keeps what it spawned: a `JoinSet`, a thread's handle, or a task's, as these do.
     Border {
         words: &["tokio::spawn", "task::spawn("],
-        within: &["src/context/memory/batch.rs", "src/model/mock/server.rs", "src/cli/signals.rs"],
+        within: &[
+            "src/context/memory/batch.rs",
+            "src/journal/writer.rs",
+            "src/model/mock/server.rs",
+            "src/cli/signals.rs",
+        ],
     },
     Border { words: &["println!", "eprintln!"], within: &["src/cli/", "src/main.rs"] },
     Border {

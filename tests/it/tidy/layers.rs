@@ -3,12 +3,13 @@
 use super::{File, finds, kept};
 
 /// Left to right: a layer may name itself and what stands left of it.
-const ORDER: [&str; 19] = [
+const ORDER: [&str; 20] = [
     "base",
     "telemetry",
     "event",
     "stream",
     "codec",
+    "journal",
     "table",
     "journal",
     "model",

@@ -162,6 +162,7 @@ impl Caller {
             traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
             meter: self.counted.clone(),
             purse: self.purse.clone(),
+            journal: Arc::default(),
         }
     }
 }

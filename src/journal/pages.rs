@@ -1,0 +1,219 @@
+//! The journal as one event sees it: what was answered before, and where its own calls are written down.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use super::entry::{Answer, Entry, Intent, Outcome, Place, What};
+use super::memory::Recalled;
+use super::writer::Writer;
+use crate::event::cost::Attempt;
+use crate::event::ids::{AttemptId, Digest, EventId, StageKey};
+use crate::stream::StreamError;
+
+/// What the events of a partition share of the journal.
+#[derive(Clone)]
+pub struct Binding {
+    /// Where entries are written.
+    pub writer: Arc<Writer>,
+    /// Whether a request waits until its intent is durable.
+    pub strict: bool,
+    /// The input record.
+    pub place: Place,
+    /// Where the first entry of this run may stand in the journal.
+    pub from: i64,
+    /// What the journal says of it.
+    pub recalled: Option<Arc<Recalled>>,
+}
+
+impl Binding {
+    /// Where everything stands that was written of the event until now, for a replay: the journal's partition, and a
+    /// range that is generous at its end, since records may still be on their way.
+    pub fn range(&self) -> Range {
+        const GENEROUS: i64 = 1_000;
+        let partition = self.place.partition;
+        let pending = i64::try_from(self.writer.pending(partition)).unwrap_or(0);
+        let until = self.writer.end(partition) + pending + GENEROUS;
+        Range { partition, from: self.from, until }
+    }
+}
+
+/// A part of the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range {
+    /// Partition.
+    pub partition: i32,
+    /// First offset.
+    pub from: i64,
+    /// One past the last offset.
+    pub until: i64,
+}
+
+/// `<partition>/<from>-<until>`, as in the header of dead letters and replays.
+impl fmt::Display for Range {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}-{}", self.partition, self.from, self.until)
+    }
+}
+
+impl FromStr for Range {
+    type Err = &'static str;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = "expected `<partition>/<from>-<until>`";
+        let (partition, range) = text.split_once('/').ok_or(wrong)?;
+        let (from, until) = range.split_once('-').ok_or(wrong)?;
+        let partition = partition.parse().map_err(|_| wrong)?;
+        let (from, until) = (from.parse().map_err(|_| wrong)?, until.parse().map_err(|_| wrong)?);
+        let sound = partition >= 0 && (0..=until).contains(&from);
+        sound.then_some(Range { partition, from, until }).ok_or(wrong)
+    }
+}
+
+/// The journal of one event; without a binding it remembers nothing and writes nothing.
+#[derive(Default)]
+pub struct Pages {
+    bound: Option<(Binding, EventId)>,
+    open: Mutex<Open>,
+}
+
+/// What has been done of the event so far.
+#[derive(Default)]
+struct Open {
+    /// Successes by stage, item and operation.
+    ordinals: HashMap<(Arc<str>, Option<u32>, &'static str), u32>,
+    /// Successful attempts whose answers are about to be kept: one record tells of both.
+    ended: Vec<Attempt>,
+}
+
+impl Pages {
+    /// Of an event that is not journaled.
+    pub fn none() -> Self {
+        Pages::default()
+    }
+
+    /// Of that event. What was recalled counts only if it is of the same one.
+    pub fn new(mut binding: Binding, event: EventId) -> Self {
+        binding.recalled = binding.recalled.filter(|recalled| recalled.event == event);
+        Pages { bound: Some((binding, event)), open: Mutex::default() }
+    }
+
+    /// Attempts of earlier runs of the event: they are billed with it.
+    pub fn recovered(&self) -> Vec<Attempt> {
+        let recalled = self.bound.as_ref().and_then(|(binding, _)| binding.recalled.as_ref());
+        recalled.map(|recalled| recalled.attempts()).unwrap_or_default()
+    }
+
+    /// The answer that was given to that question at that place, if it was.
+    pub fn recall<T: DeserializeOwned>(
+        &self,
+        key: &StageKey,
+        operation: &'static str,
+        digest: Digest,
+    ) -> Option<T> {
+        let recalled = self.bound.as_ref()?.0.recalled.as_ref()?;
+        let mut open = self.open();
+        let ordinal =
+            open.ordinals.entry((Arc::clone(&key.stage), key.item, operation)).or_insert(0);
+        let value = recalled.answer(&key.stage, key.item, operation, *ordinal, digest)?;
+        // What can't be read any more is asked again.
+        let value = serde_json::from_str(value.get()).ok()?;
+        *ordinal += 1;
+        Some(value)
+    }
+
+    /// Keeps an answer.
+    pub fn keep<T: Serialize>(
+        &self,
+        key: &StageKey,
+        operation: &'static str,
+        digest: Digest,
+        value: &T,
+    ) {
+        if self.bound.is_none() {
+            return;
+        }
+        let (ordinal, attempt) = {
+            let mut open = self.open();
+            let slot = (Arc::clone(&key.stage), key.item, operation);
+            let next = open.ordinals.entry(slot).or_insert(0);
+            let ordinal = *next;
+            *next += 1;
+            let of = |attempt: &Attempt| {
+                attempt.stage == key.stage
+                    && attempt.item == key.item
+                    && attempt.operation == operation
+            };
+            let at = open.ended.iter().position(of);
+            (ordinal, at.map(|at| open.ended.swap_remove(at)))
+        };
+        let value = serde_json::value::to_raw_value(value).ok().map(Arc::<RawValue>::from);
+        let answer = value.map(|value| Answer {
+            stage: Arc::clone(&key.stage),
+            item: key.item,
+            operation,
+            ordinal,
+            digest,
+            value: Some(value),
+            parts: None,
+        });
+        self.write(What::Outcome(Outcome { attempt, answer }));
+    }
+
+    /// Tells that a request is about to leave; when intents are strict, returns once that is durable.
+    pub async fn intend(&self, intent: Intent) -> Result<(), StreamError> {
+        let Some((binding, event)) = &self.bound else { return Ok(()) };
+        let entry = entry(binding, *event, What::Intent(intent));
+        match binding.strict {
+            true => binding.writer.append_durably(entry).await,
+            false => {
+                binding.writer.append(entry);
+                Ok(())
+            }
+        }
+    }
+
+    /// Tells how an attempt ended. A success waits for its answer to be kept.
+    pub fn ended(&self, attempt: &Attempt) {
+        if self.bound.is_none() {
+            return;
+        }
+        match attempt.outcome == "ok" {
+            true => self.open().ended.push(attempt.clone()),
+            false => {
+                self.write(What::Outcome(Outcome { attempt: Some(attempt.clone()), answer: None }))
+            }
+        }
+    }
+
+    /// Tells that a request did not leave after all.
+    pub fn withdraw(&self, attempt: AttemptId) {
+        self.write(What::Withdrawn { attempt });
+    }
+
+    /// The event has run: successes whose answers nobody kept are told, too.
+    pub fn close(&self) {
+        let left = std::mem::take(&mut self.open().ended);
+        for attempt in left {
+            self.write(What::Outcome(Outcome { attempt: Some(attempt), answer: None }));
+        }
+    }
+
+    fn write(&self, what: What) {
+        if let Some((binding, event)) = &self.bound {
+            binding.writer.append(entry(binding, *event, what));
+        }
+    }
+
+    fn open(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn entry(binding: &Binding, event: EventId, what: What) -> Entry {
+    Entry { place: binding.place.clone(), event: Some(event), run: binding.writer.run(), what }
+}

@@ -1,0 +1,106 @@
+//! Reads back what a partition's journal says of its unfinished events.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::entry::Entry;
+use super::memory::{Memory, Recalled};
+use super::pages::Range;
+use super::writer::Writer;
+use crate::event::ids::EventId;
+use crate::stream::{Progress, Record, StreamError, StreamErrorKind, TopicPartition};
+
+/// Longest wait for records that are there.
+const WAIT: Duration = Duration::from_secs(5);
+/// Waits in a row that may bring nothing.
+const EMPTY: usize = 6;
+/// Records that a replay may make the journal be read for.
+const MAX_RANGE: i64 = 1_000_000;
+
+/// Everything from `progress.journal_low` to the end as it is now, as far as it is about records of `input` that are not
+/// done. The writer learns where the journal ends.
+pub async fn restore(
+    writer: &Writer,
+    input: &TopicPartition,
+    progress: &Progress,
+) -> Result<Memory, StreamError> {
+    let at = TopicPartition { topic: Arc::clone(writer.topic()), partition: input.partition };
+    // Somebody else set the offset: what is read again may have been committed.
+    let foreign = progress.journal_low == Progress::NO_JOURNAL;
+    let mut memory = if foreign { Memory::of_answers() } else { Memory::default() };
+    let mut unreadable = 0;
+    let low = progress.journal_low.max(0);
+    let end = read(writer, &at, low, i64::MAX, |record| match Entry::decode(&record) {
+        Ok(entry) if entry.place.topic == input.topic => {
+            memory.take(entry, |offset| progress.is_done(offset));
+        }
+        Ok(_) => {}
+        Err(reason) => {
+            unreadable += 1;
+            if unreadable == 1 {
+                let offset = record.offset;
+                tracing::warn!(%at, offset, %reason, "a record of the journal is passed over");
+            }
+        }
+    })
+    .await?;
+    writer.learn(input.partition, end);
+    if memory.forgone() > 0 {
+        let calls = memory.forgone();
+        tracing::error!(%at, calls, "the journal holds more than can be read back: these calls are paid again");
+    }
+    Ok(memory)
+}
+
+/// What these ranges of the journal say of one event: for a replay, which names them.
+pub async fn of_event(
+    writer: &Writer,
+    ranges: &[Range],
+    event: EventId,
+) -> Result<Option<Arc<Recalled>>, StreamError> {
+    let mut memory = Memory::of_answers();
+    for range in ranges {
+        let Range { partition, from, until } = *range;
+        let at = TopicPartition { topic: Arc::clone(writer.topic()), partition };
+        let until = until.min(from.saturating_add(MAX_RANGE));
+        read(writer, &at, from, until, |record| match Entry::decode(&record) {
+            // Each run of a replay has an input record of its own; they are one event.
+            Ok(mut entry) if entry.event == Some(event) => {
+                entry.place.offset = Some(0);
+                memory.take(entry, |_| false);
+            }
+            Ok(_) | Err(_) => {}
+        })
+        .await?;
+    }
+    Ok(memory.recall(0))
+}
+
+/// Passes the records of `[from, until)` on that stood there when it began. One past the last one.
+async fn read(
+    writer: &Writer,
+    at: &TopicPartition,
+    from: i64,
+    until: i64,
+    mut each: impl FnMut(Record),
+) -> Result<i64, StreamError> {
+    let mut follower = writer.log().read(at, from).await?;
+    let (mut end, mut empty) = (from, 0);
+    while !follower.caught_up() && end < until {
+        let records = follower.next(WAIT).await?;
+        if records.is_empty() && !follower.caught_up() {
+            empty += 1;
+            if empty == EMPTY {
+                return Err(StreamError {
+                    kind: StreamErrorKind::Unavailable,
+                    message: format!("the journal `{at}` can't be read to its end"),
+                });
+            }
+        }
+        for record in records.into_iter().take_while(|record| record.offset < until) {
+            end = record.offset + 1;
+            each(record);
+        }
+    }
+    Ok(end)
+}

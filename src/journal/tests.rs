@@ -1,0 +1,241 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use serde_json::value::RawValue;
+
+use super::entry::{Answer, Entry, Intent, Outcome, Place, What};
+use super::memory::Memory;
+use super::pages::Range;
+use crate::event::ids::{AttemptId, Digest, EventId};
+use crate::event::money::Money;
+use crate::stream::{Output, Record, TopicPartition};
+
+fn event(offset: i64) -> EventId {
+    EventId::new("c", "in", 3, offset, 0)
+}
+
+fn entry(offset: i64, run: u64, what: What) -> Entry {
+    let place = Place { topic: "in".into(), partition: 3, offset: Some(offset) };
+    Entry { place, event: Some(event(offset)), run, what }
+}
+
+fn closed(run: u64) -> Entry {
+    let place = Place { topic: "in".into(), partition: 3, offset: None };
+    Entry { place, event: None, run, what: What::Closed }
+}
+
+fn intent(attempt: u128) -> What {
+    What::Intent(Intent {
+        attempt: AttemptId::from_draw(attempt),
+        stage: "answer".into(),
+        item: None,
+        operation: "chat",
+        provider: "p".into(),
+        account: "p".into(),
+        model: "m".into(),
+        ceiling: Some(Money(7)),
+        catalogue: None,
+        started_at: 5,
+    })
+}
+
+fn answer(ordinal: u32, asked: &str, value: &str) -> What {
+    let value = RawValue::from_string(serde_json::to_string(value).unwrap()).unwrap();
+    What::Outcome(Outcome {
+        attempt: None,
+        answer: Some(Answer {
+            stage: "answer".into(),
+            item: None,
+            operation: "chat",
+            ordinal,
+            digest: Digest::of(&[asked.as_bytes()]),
+            value: Some(value.into()),
+            parts: None,
+        }),
+    })
+}
+
+fn written(entry: Entry) -> Vec<Record> {
+    let outputs = entry.encode(&"g.journal".into());
+    let record = |output: Output| Record {
+        at: TopicPartition { topic: output.topic, partition: output.partition.unwrap() },
+        offset: 0,
+        timestamp: 0,
+        key: output.key,
+        value: output.value,
+        headers: output.headers,
+    };
+    outputs.into_iter().map(record).collect()
+}
+
+/// Through the records, as a restart reads them.
+fn memory(entries: impl IntoIterator<Item = Entry>) -> Memory {
+    let mut memory = Memory::default();
+    for record in entries.into_iter().flat_map(written) {
+        memory.take(Entry::decode(&record).unwrap(), |offset| offset < 10);
+    }
+    memory
+}
+
+#[test]
+fn an_answer_is_found_by_its_place_and_its_question() {
+    let mut memory = memory([entry(12, 1, answer(0, "q", "a"))]);
+    let recalled = memory.recall(12).unwrap();
+    let find = |ordinal, asked: &str| {
+        let digest = Digest::of(&[asked.as_bytes()]);
+        recalled.answer(&"answer".into(), None, "chat", ordinal, digest).map(|v| v.get().to_owned())
+    };
+    assert_eq!(find(0, "q").as_deref(), Some("\"a\""));
+    assert_eq!(find(0, "another"), None);
+    assert_eq!(find(1, "q"), None);
+    assert!(memory.recall(12).is_none());
+}
+
+#[test]
+fn what_is_committed_needs_no_memory() {
+    let memory = memory([entry(9, 1, intent(1)), entry(11, 1, intent(2))]);
+    assert_eq!(memory.counts(), (1, 0, 1));
+}
+
+#[test]
+fn a_request_without_an_outcome_is_a_charge_of_its_ceiling() {
+    let mut memory = memory([
+        entry(12, 1, intent(1)),
+        entry(12, 1, intent(2)),
+        entry(12, 1, What::Withdrawn { attempt: AttemptId::from_draw(2) }),
+    ]);
+    let attempts = memory.recall(12).unwrap().attempts();
+    assert_eq!(attempts.len(), 1);
+    assert_eq!(attempts[0].id, AttemptId::from_draw(1));
+    assert_eq!(attempts[0].amount, Some(Money(7)));
+    assert_eq!(attempts[0].price_status, "unsettled");
+}
+
+#[test]
+fn a_long_answer_comes_back_whole_also_when_its_parts_were_sent_twice() {
+    let text: String =
+        (0..500_000_u32).map(|n| char::from_u32(0x20 + n % 0x2000).unwrap_or('é')).collect();
+    let mut records = written(entry(12, 1, answer(0, "q", &text)));
+    assert!(records.len() > 2, "{}", records.len());
+    let longest = records.iter().map(|record| record.value.as_ref().unwrap().len()).max().unwrap();
+    assert!(longest < 1_000_000, "{longest}");
+    let parts = records.len() - 1;
+    records.splice(1..1, records[..1].to_vec());
+    let again: Vec<Record> = records[..=parts].to_vec();
+    records.splice(0..0, again);
+    let mut memory = Memory::default();
+    records.iter().for_each(|record| memory.take(Entry::decode(record).unwrap(), |_| false));
+    let recalled = memory.recall(12).unwrap();
+    let value = recalled.answer(&"answer".into(), None, "chat", 0, Digest::of(&[b"q"])).unwrap();
+    assert_eq!(serde_json::from_str::<String>(value.get()).unwrap(), text);
+}
+
+#[test]
+fn a_process_that_gave_up_in_order_has_killed_nobody() {
+    let start = |cohort| What::Start { cohort };
+    let mut memory = memory([
+        entry(12, 1, intent(1)),
+        entry(13, 1, start(0)),
+        entry(12, 2, start(1)),
+        entry(13, 2, start(1)),
+        closed(2),
+        entry(12, 3, start(1)),
+        entry(13, 4, start(1)),
+        entry(13, 4, What::Ended),
+    ]);
+    assert!(!memory.closed());
+    let (first, second) = (memory.recall(12).unwrap(), memory.recall(13).unwrap());
+    assert_eq!((first.deaths(), first.alone()), (2, 1));
+    assert_eq!((second.deaths(), second.alone()), (1, 0));
+}
+
+#[test]
+fn what_an_operator_has_set_back_is_not_billed_again() {
+    let mut memory = Memory::of_answers();
+    for what in [intent(1), answer(0, "q", "a")] {
+        memory.take(entry(12, 1, what), |_| false);
+    }
+    let recalled = memory.recall(12).unwrap();
+    assert!(recalled.attempts().is_empty());
+    assert_eq!((recalled.deaths(), recalled.counts().0), (0, 1));
+}
+
+#[test]
+fn another_event_at_the_same_offset_is_another_event() {
+    let mut other = entry(12, 2, intent(2));
+    other.event = Some(EventId::new("c", "in", 3, 12, 99));
+    let mut memory = memory([entry(12, 1, intent(1)), other]);
+    let recalled = memory.recall(12).unwrap();
+    assert_eq!(recalled.event, EventId::new("c", "in", 3, 12, 99));
+    assert_eq!(recalled.attempts().len(), 1);
+}
+
+/// Records that version 1 wrote: they must be readable for ever. Add lines for later versions, never change one.
+#[test]
+fn records_of_every_version_so_far_are_readable() {
+    let known = [
+        r#"{"v":1,"event":"00000000-0000-4000-8000-000000000001","run":"00000000000000ff","what":{"intent":{"attempt":"00000000-0000-4000-8000-000000000002","stage":"s","operation":"chat","provider":"p","account":"p","model":"m","ceiling":"0.5","started_at":1}}}"#,
+        r#"{"v":1,"event":"00000000-0000-4000-8000-000000000001","run":"00000000000000ff","what":{"outcome":{"answer":{"stage":"s","item":2,"operation":"call","ordinal":0,"digest":"00000000-0000-4000-8000-000000000003","value":{"status":200,"body":null}}}}}"#,
+        r#"{"v":1,"event":"00000000-0000-4000-8000-000000000001","run":"00000000000000ff","what":{"start":{"cohort":1}}}"#,
+        r#"{"v":1,"run":"00000000000000ff","what":"closed"}"#,
+    ];
+    for text in known {
+        let record = Record {
+            at: TopicPartition { topic: "g.journal".into(), partition: 3 },
+            offset: 0,
+            timestamp: 0,
+            key: Some(Bytes::from_static(b"in/3/12")),
+            value: Some(Bytes::from_static(text.as_bytes())),
+            headers: Vec::new(),
+        };
+        let entry = Entry::decode(&record).unwrap();
+        assert_eq!((entry.run, entry.place.offset), (255, Some(12)));
+    }
+}
+
+#[test]
+fn a_refusal_says_what_is_wrong() {
+    let said = |key: &'static str, value: &'static str| {
+        let record = Record {
+            at: TopicPartition { topic: "g.journal".into(), partition: 3 },
+            offset: 0,
+            timestamp: 0,
+            key: Some(Bytes::from_static(key.as_bytes())),
+            value: Some(Bytes::from_static(value.as_bytes())),
+            headers: Vec::new(),
+        };
+        Entry::decode(&record).unwrap_err()
+    };
+    assert!(said("in/4/12", "{}").contains("its key"));
+    assert!(said("in/3/12", "{}").contains("not JSON of ours"));
+    assert!(said("in/3/12", r#"{"v":9}"#).contains("version 9"));
+    let odd = r#"{"v":1,"run":"1","what":{"intent":{"operation":"dance"}}}"#;
+    assert!(said("in/3/12", odd).contains("a field is wrong"));
+}
+
+#[test]
+fn a_range_reads_what_it_writes_and_nothing_else() {
+    let range = Range { partition: 3, from: 7, until: 90 };
+    assert_eq!(range.to_string().parse(), Ok(range));
+    for wrong in ["", "3", "3/7", "3/7-", "3/90-7", "-1/7-90", "3/-7-90", "a/b-c"] {
+        assert!(wrong.parse::<Range>().is_err(), "{wrong}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+    #[test]
+    fn any_record_is_read_or_refused(key in any::<Option<Vec<u8>>>(), value in any::<Option<Vec<u8>>>()) {
+        let record = Record {
+            at: TopicPartition { topic: Arc::from("g.journal"), partition: 3 },
+            offset: 0,
+            timestamp: 0,
+            key: key.map(Bytes::from),
+            value: value.map(Bytes::from),
+            headers: Vec::new(),
+        };
+        prop_assert!(Entry::decode(&record).is_err());
+    }
+}

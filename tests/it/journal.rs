@@ -1,0 +1,187 @@
+//! Paid once: what a crash leaves in the journal, and what the next start makes of it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+use vivremotion::event::money::Money;
+use vivremotion::flow::member::Bounds;
+use vivremotion::journal::What;
+use vivremotion::model::{Call, ChatReply, ChatRequest, EmbedRequest, Model, ModelError};
+use vivremotion::stream::{Log, TopicPartition};
+
+use crate::support::driver::{Driver, text_header};
+
+const PRICED: &str = "
+models: { small: simulated/small, slow: simulated/m+slow-5s, flaky: simulated/m+status-503 }
+prices: { simulated/small: [ { from: 2026-01-01, input: 1 USD, output: 2 USD } ], simulated/m+slow-5s: [ { from: 2026-01-01, input: 1 USD, output: 2 USD } ] }
+";
+
+const TWO_STAGES: &str = "source: { topic: in, from: earliest }\n\
+    stages:\n\
+    \x20 first: { generate: { model: small, prompt: \"{{ event.text }}\" } }\n\
+    \x20 second: { needs: [first], generate: { model: slow, prompt: \"{{ first }}\" } }\n\
+    sink: { topic: out, outputs: [first, second] }\n";
+
+fn money(value: &Value) -> Money {
+    value.as_str().unwrap().parse().unwrap()
+}
+
+fn of_stage<'c>(costs: &'c [Value], stage: &str) -> Vec<&'c Value> {
+    costs.iter().filter(|cost| cost["stage"] == stage).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stage_that_finished_before_a_crash_is_not_paid_again() {
+    let mut driver = Driver::new(PRICED, TWO_STAGES).await;
+    driver.pipe(Some("k"), json!({ "text": "hello" })).await;
+    // The first stage is done, the second under way.
+    driver.advance(Duration::from_secs(2)).await;
+    driver.crash().await;
+    let result = driver.results(1).await.remove(0);
+    assert_eq!(result["status"], "completed");
+    driver.settled().await;
+    let costs = driver.costs();
+    assert_eq!(of_stage(&costs, "first").len(), 1, "{costs:?}");
+    // The call that was under way may have been paid: it is told at its ceiling, without a known outcome.
+    let second = of_stage(&costs, "second");
+    assert_eq!(second.len(), 2, "{costs:?}");
+    let unsettled = second.iter().find(|cost| cost["price_status"] == "unsettled").unwrap();
+    assert_eq!(unsettled["outcome"], "unknown");
+    assert!(money(&unsettled["amount"]) > Money::ZERO);
+    let total: Money = costs.iter().map(|cost| money(&cost["amount"])).sum();
+    assert_eq!(money(&result["amount"]), total);
+    let ids: std::collections::BTreeSet<&str> =
+        costs.iter().map(|cost| cost["id"].as_str().unwrap()).collect();
+    assert_eq!(ids.len(), costs.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_committed_is_not_read_back() {
+    let mut driver = Driver::new(PRICED, TWO_STAGES).await;
+    for n in 0..20 {
+        driver.pipe(None, json!({ "text": format!("t{n}") })).await;
+    }
+    driver.results(20).await;
+    driver.settled().await;
+    let journaled = driver.journal().len();
+    driver.pipe(None, json!({ "text": "last" })).await;
+    driver.results(21).await;
+    driver.settled().await;
+    let low = driver.log.committed("vivremotion.test", "in").await.unwrap()[0].1.journal_low;
+    assert!(low >= i64::try_from(journaled).unwrap(), "{low} of {journaled}");
+    driver.crash().await;
+    driver.advance(Duration::from_secs(30)).await;
+    assert_eq!(driver.costs().len(), 42);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_in_order_leaves_nothing_unsettled() {
+    let mut driver = Driver::new(PRICED, TWO_STAGES).await;
+    driver.pipe(None, json!({ "text": "x" })).await;
+    driver.advance(Duration::from_secs(1)).await;
+    driver.stop().await;
+    let closed = driver.journal().into_iter().next_back().unwrap();
+    assert!(matches!(closed.what, What::Closed), "{closed:?}");
+    driver.crash().await;
+    driver.advance(Duration::from_secs(30)).await;
+    assert!(driver.costs().iter().all(|cost| cost["price_status"] == "priced"));
+    assert!(!driver.journal().iter().any(|entry| matches!(entry.what, What::Start { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_that_comes_back_brings_its_answers_along() {
+    let driver = Driver::new(PRICED, TWO_STAGES).await;
+    driver.pipe(Some("k"), json!({ "text": "hello" })).await;
+    driver.advance(Duration::from_secs(2)).await;
+    driver.log.lose(&TopicPartition { topic: "in".into(), partition: 0 });
+    driver.results(1).await;
+    driver.settled().await;
+    assert_eq!(of_stage(&driver.costs(), "first").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replay_finds_the_finished_stages_of_its_first_run() {
+    let pipeline = "source: { topic: in, from: earliest }\n\
+        stages:\n\
+        \x20 first: { generate: { model: small, prompt: \"{{ event.text }}\" } }\n\
+        \x20 second: { needs: [first], retry: { attempts: 1 }, generate: { model: flaky, prompt: x } }\n\
+        sink: { topic: out, outputs: [second] }\n";
+    let driver = Driver::new(PRICED, pipeline).await;
+    driver.pipe(Some("k"), json!({ "text": "hello" })).await;
+    let letter = driver.dead_letters(1).await.remove(0);
+    let header = |name| text_header(&letter, name);
+    let headers = ["vivremotion.event_id", "vivremotion.origin", "vivremotion.journal"];
+    let values: Vec<String> = headers.iter().map(|name| header(name)).collect();
+    let mut sent: Vec<(&str, &str)> =
+        headers.iter().zip(&values).map(|(name, value)| (*name, value.as_str())).collect();
+    sent.push(("vivremotion.replay_of", "some-result"));
+    driver.pipe_raw(Some("k"), letter.value.clone().map(Vec::from), sent).await;
+    let results = driver.results(2).await;
+    assert_eq!(results[0]["event_id"], results[1]["event_id"]);
+    driver.settled().await;
+    let costs = driver.costs();
+    assert_eq!(of_stage(&costs, "first").len(), 1, "{costs:?}");
+    assert_eq!(of_stage(&costs, "second").len(), 2, "{costs:?}");
+}
+
+/// Counts who asks, and never answers.
+struct Killer {
+    asked: Notify,
+    times: AtomicUsize,
+}
+
+#[async_trait]
+impl Model for Killer {
+    async fn chat(&self, _: &ChatRequest, _: &Call) -> Result<ChatReply, ModelError> {
+        self.times.fetch_add(1, Ordering::SeqCst);
+        self.asked.notify_one();
+        std::future::pending().await
+    }
+    async fn embed(&self, _: &EmbedRequest, _: &Call) -> Result<Vec<Vec<f32>>, ModelError> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_kills_the_process_is_found_and_the_innocent_complete() {
+    let killer = Arc::new(Killer { asked: Notify::new(), times: AtomicUsize::new(0) });
+    let pipeline = "source: { topic: in, from: earliest }\n\
+        stages:\n\
+        \x20 hit: { when: event.kills, timeout: 4m, generate: { model: killer, prompt: x } }\n\
+        \x20 other: { when: not event.kills, generate: { model: slow, prompt: \"{{ event.n }}\" } }\n\
+        sink: { topic: out, outputs: [hit, other] }\n";
+    let more: Vec<(&str, Arc<dyn Model>)> = vec![("killer", killer.clone())];
+    let mut driver = Driver::with(PRICED, pipeline, 1, Bounds::default(), more).await;
+    for n in 0..30 {
+        driver.pipe(None, json!({ "n": n, "kills": n == 17 })).await;
+    }
+    let mut deaths = 0;
+    loop {
+        tokio::select! {
+            () = killer.asked.notified() => {
+                deaths += 1;
+                assert!(deaths < 12, "the event is never found");
+                driver.advance(Duration::from_millis(50)).await;
+                driver.crash().await;
+            }
+            letters = driver.dead_letters(1) => {
+                assert_eq!(letters.len(), 1);
+                assert_eq!(text_header(&letters[0], "vivremotion.error.code"), "crash-loop");
+                assert!(text_header(&letters[0], "vivremotion.origin").contains("in/0/17/"));
+                break;
+            }
+        }
+    }
+    let results = driver.results(30).await;
+    let failed: Vec<&Value> =
+        results.iter().filter(|result| result["status"] == "failed").collect();
+    assert_eq!(failed.len(), 1, "{failed:?}");
+    assert_eq!(failed[0]["error"]["code"], "crash-loop");
+    driver.settled().await;
+    assert_eq!(driver.dead_letters(1).await.len(), 1);
+    assert_eq!(killer.times.load(Ordering::SeqCst), deaths);
+}
