@@ -9,36 +9,21 @@ use super::emit::{Emitter, Known};
 use super::headers::JOURNAL;
 use super::identity::rfc3339;
 use super::refusal::Refusal;
-use super::run::Completed;
+use crate::event::cost::Attempt;
 use crate::event::money::Money;
 use crate::stream::{Headers, Output};
 
 /// Longest message in a header.
 const MAX_MESSAGE: usize = 1024;
 
-/// The dead letter of an event whose stages were run.
+/// The dead letter of an event, with the attempts that were made for it.
 pub fn record(
     emitter: &Emitter,
     known: &Known<'_>,
     refusal: &Refusal,
-    completed: &Completed,
+    attempts: &[Attempt],
 ) -> Output {
-    let cost: Money = completed.attempts.iter().filter_map(|attempt| attempt.amount).sum();
-    build(emitter, known, refusal, completed.attempts.len(), Some(cost))
-}
-
-/// The dead letter of an event that was refused before.
-pub fn untried(emitter: &Emitter, known: &Known<'_>, refusal: &Refusal) -> Output {
-    build(emitter, known, refusal, 0, None)
-}
-
-fn build(
-    emitter: &Emitter,
-    known: &Known<'_>,
-    refusal: &Refusal,
-    attempts: usize,
-    cost: Option<Money>,
-) -> Output {
+    let cost: Money = attempts.iter().filter_map(|attempt| attempt.amount).sum();
     let record = &known.consumed.record;
     let plan = &emitter.plan;
     let failure = refusal.failure();
@@ -65,10 +50,10 @@ fn build(
     put("vivremotion.error.code", failure.code.clone());
     put("vivremotion.error.stage", stage.clone());
     put("vivremotion.error.message", message.clone());
-    put("vivremotion.error.attempts", attempts.to_string());
+    put("vivremotion.error.attempts", attempts.len().to_string());
     put("vivremotion.error.time", rfc3339(emitter.clock.now()));
     put("vivremotion.error.engine", env!("CARGO_PKG_VERSION").to_owned());
-    if let Some(cost) = cost {
+    if !attempts.is_empty() {
         put("vivremotion.error.cost", format!("{cost} {}", emitter.currency));
     }
     put("__connect.errors.topic", record.at.topic.to_string());

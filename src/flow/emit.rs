@@ -12,16 +12,18 @@ use super::decode::registry_turn;
 use super::headers::Stamp;
 use super::identity::Who;
 use super::lanes::Lane;
+use super::meter::EventMeter;
 use super::outage::Outages;
 use super::refusal::{Disposition, Refusal};
 use super::report::{self, Subject};
 use super::run::{BuiltPlan, Completed};
 use crate::base::clock::Clock;
 use crate::codec::{Codec, CodecErrorKind};
-use crate::event::cost::CostEvent;
+use crate::event::cost::{Attempt, CostEvent};
 use crate::event::identity::Origin;
 use crate::event::ids::{EventId, ResultId};
 use crate::event::result::ResultEvent;
+use crate::journal::Pages;
 use crate::stage::{Effect, Publish};
 use crate::stream::{Epoch, Output, TopicPartition};
 
@@ -194,7 +196,7 @@ pub async fn emit(emitter: &Emitter, completed: &Completed) -> Result<Emitted, R
             }
         }
     }
-    outputs.extend(costs(emitter, &known, completed).await?);
+    outputs.extend(costs(emitter, &known, Some(completed), &completed.attempts).await?);
     for effect in &completed.effects {
         if let Effect::Publish(publish) = effect {
             outputs.push(published(emitter, &known, publish, now).await?);
@@ -203,7 +205,7 @@ pub async fn emit(emitter: &Emitter, completed: &Completed) -> Result<Emitted, R
     let (outcome, refusal) = match &completed.verdict {
         Ok(()) => (Outcome::Completed, None),
         Err(refusal) => {
-            outputs.push(dead_letter::record(emitter, &known, refusal, completed));
+            outputs.push(dead_letter::record(emitter, &known, refusal, &completed.attempts));
             (Outcome::Failed, Some(refusal.clone()))
         }
     };
@@ -218,19 +220,27 @@ pub async fn refuse(
     completed: Option<&Completed>,
 ) -> Emitted {
     let now = emitter.clock.now();
+    let attempts = match completed {
+        Some(completed) => completed.attempts.clone(),
+        None => recovered(known),
+    };
+    let mut outputs = Vec::new();
+    match costs(emitter, known, completed, &attempts).await {
+        Ok(costs) => outputs.extend(costs),
+        Err(error) => tracing::error!(%error, "cost events can't be encoded"),
+    }
     let outcome = match refusal.disposition() {
         Disposition::Skip => {
-            return Emitted::new(known.consumed, Vec::new(), Outcome::Skipped, Some(refusal));
+            return Emitted::new(known.consumed, outputs, Outcome::Skipped, Some(refusal));
         }
         Disposition::DeadLetter => Outcome::DeadLettered,
         Disposition::Fail => Outcome::Failed,
     };
-    let mut outputs = Vec::new();
     if let (Outcome::Failed, Some(sink)) = (outcome, &emitter.plan.sink) {
         let topic = sink.failures.as_ref().unwrap_or(&sink.topic);
         let subject = match completed {
             Some(completed) => Subject::Undone(completed, &refusal),
-            None => Subject::Refused(&refusal),
+            None => Subject::Refused(&refusal, &attempts),
         };
         let result = report::result(emitter, known, subject);
         match encode(emitter, topic, What::Result(&result)).await {
@@ -238,16 +248,7 @@ pub async fn refuse(
             Err(error) => tracing::error!(%error, %topic, "a failed result can't be encoded"),
         }
     }
-    if let Some(completed) = completed {
-        match costs(emitter, known, completed).await {
-            Ok(costs) => outputs.extend(costs),
-            Err(error) => tracing::error!(%error, "cost events can't be encoded"),
-        }
-    }
-    outputs.push(match completed {
-        Some(completed) => dead_letter::record(emitter, known, &refusal, completed),
-        None => dead_letter::untried(emitter, known, &refusal),
-    });
+    outputs.push(dead_letter::record(emitter, known, &refusal, &attempts));
     Emitted::new(known.consumed, outputs, outcome, Some(refusal))
 }
 
@@ -255,14 +256,26 @@ fn expression(place: &'static str, message: String) -> Refusal {
     Refusal::Expression { place, message }
 }
 
+/// What earlier runs of an event spent that does not run again.
+fn recovered(known: &Known<'_>) -> Vec<Attempt> {
+    let Some(journal) = known.consumed.journal.clone() else { return Vec::new() };
+    let meter = EventMeter::default();
+    Pages::new(journal, known.id)
+        .recovered()
+        .into_iter()
+        .for_each(|attempt| meter.recover(attempt));
+    meter.finish().0
+}
+
 async fn costs(
     emitter: &Emitter,
     known: &Known<'_>,
-    completed: &Completed,
+    completed: Option<&Completed>,
+    attempts: &[Attempt],
 ) -> Result<Vec<Output>, Refusal> {
     let topic = &emitter.plan.costs;
-    let mut outputs = Vec::with_capacity(completed.attempts.len());
-    for attempt in &completed.attempts {
+    let mut outputs = Vec::with_capacity(attempts.len());
+    for attempt in attempts {
         let cost = report::cost(emitter, known, completed, attempt);
         let bytes = encode(emitter, topic, What::Cost(&cost)).await?;
         let stamp = known.stamp(&emitter.plan);

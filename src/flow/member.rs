@@ -163,6 +163,15 @@ pub struct Parts {
     pub until: Option<HashMap<TopicPartition, i64>>,
 }
 
+/// What still runs belongs to nobody: what it would journal comes after another member has read the journal.
+impl Drop for Member {
+    fn drop(&mut self) {
+        if let Some(keeping) = &self.keeping {
+            keeping.writer.stop();
+        }
+    }
+}
+
 impl Member {
     /// A member that has just joined.
     pub fn new(parts: Parts) -> Self {

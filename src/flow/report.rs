@@ -19,20 +19,24 @@ pub enum Subject<'a> {
     Ran(&'a Completed),
     /// One that ran, and whose outputs were refused.
     Undone(&'a Completed, &'a Refusal),
-    /// One that was refused before it ran.
-    Refused(&'a Refusal),
+    /// One that was refused before it ran, and what earlier runs of it spent.
+    Refused(&'a Refusal, &'a [Attempt]),
 }
 
 /// The result of an event.
 pub fn result(emitter: &Emitter, known: &Known<'_>, subject: Subject<'_>) -> ResultEvent {
     let plan = &emitter.plan;
     let consumed = known.consumed;
-    let (completed, refusal) = match subject {
-        Subject::Ran(completed) => (Some(completed), completed.verdict.as_ref().err()),
-        Subject::Undone(completed, refusal) => (Some(completed), Some(refusal)),
-        Subject::Refused(refusal) => (None, Some(refusal)),
+    let (completed, refusal, attempts) = match subject {
+        Subject::Ran(completed) => {
+            (Some(completed), completed.verdict.as_ref().err(), &*completed.attempts)
+        }
+        Subject::Undone(completed, refusal) => {
+            (Some(completed), Some(refusal), &*completed.attempts)
+        }
+        Subject::Refused(refusal, attempts) => (None, Some(refusal), attempts),
     };
-    let (amount, unpriced) = total(completed.map_or(&[], |completed| &completed.attempts));
+    let (amount, unpriced) = total(attempts);
     let micros =
         |duration: std::time::Duration| i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
     let duration = completed.map_or_else(|| consumed.began.elapsed(), |c| c.duration);
@@ -113,7 +117,7 @@ fn identity(emitter: &Emitter, known: &Known<'_>, completed: Option<&Completed>)
 pub fn cost(
     emitter: &Emitter,
     known: &Known<'_>,
-    completed: &Completed,
+    completed: Option<&Completed>,
     attempt: &Attempt,
 ) -> CostEvent {
     let plan = &emitter.plan;
@@ -121,7 +125,7 @@ pub fn cost(
         identity: Identity {
             id: attempt.id.to_string(),
             kind: "vivremotion.cost".to_owned(),
-            ..identity(emitter, known, Some(completed))
+            ..identity(emitter, known, completed)
         },
         time: attempt.started_at + attempt.duration_us / 1000,
         kind: "charge",

@@ -125,9 +125,16 @@ impl Writer {
     }
 }
 
+impl Writer {
+    /// Writes nothing more, also for those who still hold it: their member has left.
+    pub fn stop(&self) {
+        self.task.abort();
+    }
+}
+
 impl Drop for Writer {
     fn drop(&mut self) {
-        self.task.abort();
+        self.stop();
     }
 }
 

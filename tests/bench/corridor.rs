@@ -1,8 +1,9 @@
 //! What the corridor costs: engine CPU per event and added latency, on the local log and on Kafka exactly-once. One HTTP
 //! model call per event to `mock-models` in a process of its own that answers at once, 1 KB events, 1,000 in flight.
+//! And what the promise costs: exactly-once with the call journal beside at-least-once without, in turns.
 //!
 //! `cargo bench` measures all of it; after `--`: `--quick` for a smoke run, `--only WORD` for the rows whose name has it
-//! (`local`, `kafka`, `memory`), `--runs N`, `--events N`, `--json` for programs. It measures and never fails for being
+//! (`local`, `kafka`, `promise`, `memory`), `--runs N`, `--events N`, `--json` for programs. It measures and never fails for being
 //! slow.
 #![expect(
     clippy::unwrap_used,
@@ -60,6 +61,15 @@ fn main() -> ExitCode {
             Err(missing) => table.absent("kafka", &missing.to_string()),
         }
     }
+    if orders.wants("promise") {
+        match services.ensure(&[Need::Kafka]) {
+            Ok(()) => {
+                let place = Place::Kafka { brokers: services.kafka().brokers() };
+                promise(&orders, &place, &services, &mut table);
+            }
+            Err(missing) => table.absent("promise", &missing.to_string()),
+        }
+    }
     match orders.json {
         true => println!("{}", table.json()),
         false => table.print(),
@@ -75,14 +85,16 @@ fn main() -> ExitCode {
 fn measure(orders: &Orders, place: &Place, services: &Services, table: &mut Table) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let dir = |name: &str| services.dir(&format!("{}-{name}", place.word()));
-    let plan = Plan { place: place.clone(), commit: "100ms", events: orders.events };
+    let guarantee = "exactly_once";
+    let plan = Plan { place: place.clone(), commit: "100ms", guarantee, events: orders.events };
     let cost = runtime.block_on(work::cost(&plan, &dir("cost"), orders.runs));
     let name = |what: &str| format!("{}: {what}", place.word());
     table.add(Row::new(name("engine CPU per event"), "µs", Some(150.0), &cost.cpu_us));
     table.add(Row::new(name("events per second"), "1/s", None, &cost.per_second));
     table.add(Row::new(name("memory at the end"), "MiB", None, &[cost.rss_mib]));
     table.add(Row::new(name("memory at most"), "MiB", None, &[cost.peak_mib]));
-    let plan = Plan { place: place.clone(), commit: "10ms", events: orders.latency_events };
+    let events = orders.latency_events;
+    let plan = Plan { place: place.clone(), commit: "10ms", guarantee, events };
     let times = runtime.block_on(latency::added(&plan, &dir("latency"), orders.runs));
     let goal = match place {
         Place::Local => 10.0,
@@ -93,6 +105,31 @@ fn measure(orders: &Orders, place: &Place, services: &Services, table: &mut Tabl
     for (part, mean) in times.parts {
         table.add(Row::new(name(&format!("  {part}")), "ms", None, &[mean]));
     }
+}
+
+/// Exactly-once with the journal beside at-least-once without.
+fn promise(orders: &Orders, place: &Place, services: &Services, table: &mut Table) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let guarantee = "exactly_once";
+    for (commit, goal) in [("100ms", Some(15.0)), ("10ms", None)] {
+        let plan = Plan { place: place.clone(), commit, guarantee, events: orders.events };
+        let dir = services.dir(&format!("promise-{commit}"));
+        let cost = runtime.block_on(work::promise(&plan, &dir, orders.runs));
+        let name = |what: &str| format!("promise at {commit}: {what}");
+        table.add(Row::new(name("CPU per event, exactly once"), "µs", None, &cost.with));
+        table.add(Row::new(name("CPU per event, at least once"), "µs", None, &cost.without));
+        table.add(Row::new(name("more CPU"), "%", goal, &cost.more));
+        table.add(Row::new(name("journaled per event"), "B", None, &[cost.journaled]));
+    }
+    let latency = |guarantee: &'static str| {
+        let events = orders.latency_events;
+        let plan = Plan { place: place.clone(), commit: "10ms", guarantee, events };
+        let dir = services.dir(&format!("promise-latency-{guarantee}"));
+        runtime.block_on(latency::added(&plan, &dir, orders.runs)).p50
+    };
+    let (with, without) = (latency("exactly_once"), latency("at_least_once"));
+    let more: Vec<f64> = with.iter().zip(&without).map(|(a, b)| a - b).collect();
+    table.add(Row::new("promise at 10ms: added latency p50, more".into(), "ms", Some(20.0), &more));
 }
 
 /// The command line.

@@ -49,8 +49,10 @@ impl Place {
 pub struct Plan {
     /// Which log.
     pub place: Place,
-    /// `commit_interval`, on Kafka.
+    /// `commit_interval`.
     pub commit: &'static str,
+    /// `guarantee`, on Kafka.
+    pub guarantee: &'static str,
     /// Events of a run.
     pub events: usize,
 }
@@ -76,8 +78,8 @@ impl Job {
             Place::Local => String::new(),
             Place::Kafka { brokers } => format!(
                 "log:\n  kafka:\n    brokers: \"{brokers}\"\n    group_prefix: {name}\n    create: true\n    \
-                 commit_interval: {}\n    names: {{ costs: {name}.costs }}\n",
-                plan.commit
+                 commit_interval: {}\n    guarantee: {}\n    names: {{ costs: {name}.costs }}\n",
+                plan.commit, plan.guarantee
             ),
         };
         let settings = format!(
@@ -118,6 +120,19 @@ impl Job {
     /// The topic of the events.
     pub fn source(&self) -> Arc<str> {
         format!("bench-{}.in", self.engine.port()).into()
+    }
+
+    /// Bytes of keys and values in its call journal; 0 where it keeps none.
+    pub async fn journaled(&self) -> usize {
+        let topic = format!("bench-{}.bench.journal", self.engine.port());
+        let Ok(mut journal) = self.log.follow(&topic, From::Earliest).await else { return 0 };
+        let mut bytes = 0;
+        while !journal.caught_up() {
+            let records = journal.next(Duration::from_secs(1)).await.unwrap();
+            let size = |part: &Option<Bytes>| part.as_ref().map_or(0, Bytes::len);
+            bytes += records.iter().map(|r| size(&r.key) + size(&r.value)).sum::<usize>();
+        }
+        bytes
     }
 
     /// Sends that many events and waits for their results; the time from the first to the last.
@@ -187,4 +202,43 @@ pub async fn cost(plan: &Plan, dir: &Path, runs: usize) -> Cost {
     }
     let (rss_mib, peak_mib) = job.engine.memory();
     Cost { cpu_us, per_second, rss_mib, peak_mib }
+}
+
+/// What exactly-once and the journal cost beside at-least-once without: the same load, in turns.
+pub struct Promise {
+    /// CPU per event with them, of each run.
+    pub with: Vec<f64>,
+    /// CPU per event without, of each run.
+    pub without: Vec<f64>,
+    /// More CPU, per cent, of each pair.
+    pub more: Vec<f64>,
+    /// Bytes journaled per event.
+    pub journaled: f64,
+}
+
+/// Measures both engines in turns, so that what else the machine does meets both.
+pub async fn promise(plan: &Plan, dir: &Path, runs: usize) -> Promise {
+    let other = Plan { guarantee: "at_least_once", place: plan.place.clone(), ..*plan };
+    let (here, there) = (dir.join("with"), dir.join("without"));
+    for dir in [&here, &there] {
+        std::fs::create_dir_all(dir).unwrap();
+    }
+    let mut jobs = [Job::start(plan, &here).await, Job::start(&other, &there).await];
+    let mut cpu: [Vec<f64>; 2] = [Vec::new(), Vec::new()];
+    for job in &mut jobs {
+        job.round(0, WARM.min(plan.events)).await;
+    }
+    for run in 1..=runs {
+        for (job, cpu) in jobs.iter_mut().zip(&mut cpu) {
+            let before = job.engine.cpu();
+            job.round(run * plan.events, plan.events).await;
+            let used = job.engine.cpu() - before;
+            cpu.push(used.as_secs_f64() * 1e6 / plan.events as f64);
+        }
+    }
+    let [with, without] = cpu;
+    let more = with.iter().zip(&without).map(|(a, b)| (a / b - 1.0) * 100.0).collect();
+    let events = WARM.min(plan.events) + runs * plan.events;
+    let journaled = jobs[0].journaled().await as f64 / events as f64;
+    Promise { with, without, more, journaled }
 }

@@ -185,3 +185,25 @@ async fn an_event_that_kills_the_process_is_found_and_the_innocent_complete() {
     assert_eq!(driver.dead_letters(1).await.len(), 1);
     assert_eq!(killer.times.load(Ordering::SeqCst), deaths);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_condemned_event_has_spent_is_billed() {
+    let mut driver = Driver::new(PRICED, TWO_STAGES).await;
+    driver.pipe(None, json!({ "text": "x" })).await;
+    let mut runs = 0;
+    while driver.log.records("in.test.dlq").is_empty() {
+        runs += 1;
+        assert!(runs < 12, "the event is never found");
+        driver.advance(Duration::from_secs(2)).await;
+        driver.crash().await;
+        driver.advance(Duration::from_secs(1)).await;
+    }
+    let result = driver.results(1).await.remove(0);
+    assert_eq!(result["error"]["code"], "crash-loop");
+    driver.settled().await;
+    let costs = driver.costs();
+    assert_eq!(of_stage(&costs, "first").len(), 1, "{costs:?}");
+    assert!(of_stage(&costs, "second").len() >= 5, "{costs:?}");
+    let total: Money = costs.iter().map(|cost| money(&cost["amount"])).sum();
+    assert_eq!(money(&result["amount"]), total);
+}
