@@ -1,8 +1,18 @@
-//! What a first start finds waiting, and about what it will cost: said before it begins.
+//! What a start finds waiting, and about what it will cost: said before it begins.
 
+use std::fmt;
+use std::time::Duration;
+
+use super::estimate::{self, Estimate};
 use crate::pipeline::plan::Plan;
+use crate::settings::Settings;
 use crate::stage::StageKind;
 use crate::stream::{Extent, From, Log, StreamError};
+
+/// Records whose size is looked at.
+const SAMPLE: usize = 100;
+/// Longest wait for them.
+const WAIT: Duration = Duration::from_secs(2);
 
 /// What waits for one pipeline.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,10 +21,31 @@ pub struct Backlog {
     pub records: i64,
     /// Whether the group never committed.
     pub first: bool,
+    /// What they may cost; none when nothing waits or no model is asked.
+    pub cost: Option<Estimate>,
 }
 
-/// Counts what waits.
-pub async fn of(log: &dyn Log, plan: &Plan<StageKind>) -> Result<Backlog, StreamError> {
+impl fmt::Display for Backlog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let start = if self.first { "first start" } else { "resuming" };
+        match self.records {
+            1 => write!(f, "{start}, 1 record waits")?,
+            records => write!(f, "{start}, {records} records wait")?,
+        }
+        match &self.cost {
+            Some(cost) => write!(f, ", {}", cost.told(self.records)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Counts what waits, and looks at the first of it. `now` in milliseconds since the epoch.
+pub async fn of(
+    log: &dyn Log,
+    plan: &Plan<StageKind>,
+    settings: &Settings,
+    now: i64,
+) -> Result<Backlog, StreamError> {
     let topic = &plan.source.topic;
     let extents = log.extents(topic).await?;
     let committed = log.committed(&plan.group, topic).await?;
@@ -27,8 +58,30 @@ pub async fn of(log: &dyn Log, plan: &Plan<StageKind>) -> Result<Backlog, Stream
             (None, From::Earliest | From::Time(_)) => extent.high - extent.low,
         }
     };
-    Ok(Backlog {
-        records: extents.iter().map(|extent| waiting(extent).max(0)).sum(),
-        first: committed.is_empty(),
-    })
+    let records: i64 = extents.iter().map(|extent| waiting(extent).max(0)).sum();
+    let asks = plan.stages.iter().any(|stage| !stage.kind.facts().models.is_empty());
+    let cost = match records > 0 && asks {
+        true => Some(estimate::of(plan, settings, size(log, plan).await?, now)),
+        false => None,
+    };
+    Ok(Backlog { records, first: committed.is_empty(), cost })
+}
+
+/// Mean size, in bytes, of the oldest values of a pipeline's topic.
+async fn size(log: &dyn Log, plan: &Plan<StageKind>) -> Result<u64, StreamError> {
+    let from = match plan.source.from {
+        From::Latest => From::Earliest,
+        from @ (From::Earliest | From::Time(_)) => from,
+    };
+    let mut follower = log.follow(&plan.source.topic, from).await?;
+    let (mut count, mut bytes) = (0, 0);
+    while count < SAMPLE && !follower.caught_up() {
+        let records = follower.next(WAIT).await?;
+        if records.is_empty() {
+            break;
+        }
+        count += records.len();
+        bytes += records.iter().filter_map(|r| r.value.as_ref()).map(|v| v.len()).sum::<usize>();
+    }
+    Ok(u64::try_from(bytes / count.max(1)).unwrap_or(u64::MAX))
 }

@@ -144,7 +144,7 @@ pub async fn start(
     for plan in &plans {
         // A cluster that has never had a group answers for none until it has made its own topic.
         let backlog = patiently(&outages, &clock, log_name(&settings), async || {
-            backlog::of(&*log, plan).await
+            backlog::of(&*log, plan, &settings, clock.now()).await
         });
         backlogs.push((Arc::clone(&plan.name), backlog.await?));
     }

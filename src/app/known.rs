@@ -40,12 +40,11 @@ pub fn known(settings: &Settings) -> Known {
     }
 }
 
-/// Checks the pipelines again with the schemas that the registry has for their topics.
-pub async fn with_schemas(
+/// From the settings, and the schemas that the registry has for their topics.
+pub async fn known_with_schemas(
     settings: &Settings,
     codecs: &Codecs,
-    files: &[PathBuf],
-) -> Result<Result<Loaded, Diagnostics>, ConnectError> {
+) -> Result<Known, ConnectError> {
     let mut known = known(settings);
     let avro = settings.topics.iter().filter(|(_, topic)| topic.value == Format::Avro);
     let mut schemas = BTreeMap::new();
@@ -55,5 +54,14 @@ pub async fn with_schemas(
         schemas.insert(Arc::clone(name), KnownTopic { schema });
     }
     known.topics.extend(schemas);
-    Ok(load(files, &known))
+    Ok(known)
+}
+
+/// Checks the pipelines again with the schemas that the registry has for their topics.
+pub async fn with_schemas(
+    settings: &Settings,
+    codecs: &Codecs,
+    files: &[PathBuf],
+) -> Result<Result<Loaded, Diagnostics>, ConnectError> {
+    Ok(load(files, &known_with_schemas(settings, codecs).await?))
 }

@@ -3,6 +3,7 @@
 pub mod backlog;
 pub mod connect;
 pub mod engine;
+pub mod estimate;
 pub mod groups;
 pub mod instance;
 pub mod known;

@@ -8,6 +8,13 @@ use crate::pipeline::plan::Plan;
 use crate::stage::StageKind;
 use crate::stream::{Log, StreamError, Topic};
 
+/// The setting of the largest record that a topic takes.
+const LARGEST: &str = "max.message.bytes";
+/// Bytes of it where nobody set it.
+const USUAL: u64 = 1_048_588;
+/// Bytes that the headers of a dead letter may need beside its record.
+const REASONS: u64 = 64 << 10;
+
 /// What a topic is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
@@ -124,13 +131,18 @@ pub async fn create(
     let there = log.topics().await?;
     let count =
         |name: &str| there.iter().find(|topic| &*topic.name == name).map(|topic| topic.partitions);
+    let largest = |name: &Arc<str>| {
+        let topic = there.iter().find(|topic| topic.name == *name)?;
+        let limit = topic.config.iter().find(|(setting, _)| setting == LARGEST)?;
+        limit.1.parse::<u64>().ok()
+    };
     let mut made: Vec<Topic> = Vec::new();
     for need in missing(log, needs).await? {
         let of = |like: &Arc<str>| partitions(like).or_else(|| count(like));
         let like = need.like.iter().filter_map(of).max();
         made.push(Topic {
             partitions: partitions(&need.name).or(like).unwrap_or(1),
-            config: config(need.role),
+            config: config(need.role, need.like.iter().filter_map(largest).max()),
             name: need.name,
         });
     }
@@ -141,13 +153,14 @@ pub async fn create(
 }
 
 /// Dead letters keep the time they were written: a backlog's old timestamps must not make retention delete them at once.
-fn config(role: Role) -> Vec<(String, String)> {
+/// They take whatever record the topic they are like takes, `largest` bytes, and the reasons beside it.
+fn config(role: Role, largest: Option<u64>) -> Vec<(String, String)> {
     let setting = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     match role {
         Role::DeadLetters => vec![
             setting("message.timestamp.type", "LogAppendTime"),
             setting("retention.ms", "1209600000"),
-            setting("max.message.bytes", "1114124"),
+            setting(LARGEST, &(largest.unwrap_or(USUAL) + REASONS).to_string()),
         ],
         // Long enough for a replay of what failed last week.
         Role::Journal => vec![setting("retention.ms", "604800000")],

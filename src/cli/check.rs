@@ -1,12 +1,14 @@
-//! `check`: says everything that is wrong with pipelines and settings. Nothing is connected to.
+//! `check`: says everything that is wrong with pipelines and settings. Nothing is connected to, unless the registry is
+//! to be asked for the schemas of topics.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
 
-use super::{Failure, Format, Outcome};
-use crate::app::known::known;
+use super::{Failure, Format, Outcome, runtime};
+use crate::app::connect::{ConnectError, codecs};
+use crate::app::known::{known, known_with_schemas};
 use crate::base::diagnostic::Diagnostics;
 use crate::pipeline::{Known, describe, load};
 use crate::settings::{self, DEFAULT_FILE, Process};
@@ -24,6 +26,9 @@ pub struct Args {
     /// Settings; `vivremotion.yaml` when it is there
     #[arg(long, value_name = "FILE")]
     pub settings: Option<PathBuf>,
+    /// Ask the registry of the settings too: templates must name fields that the topics' schemas have
+    #[arg(long)]
+    pub registry: bool,
     /// Show what will run, with every default
     #[arg(long)]
     pub describe: bool,
@@ -36,9 +41,11 @@ const EXAMPLES: &str = "\
 Examples:
   vivremotion check
   vivremotion check pipelines/support-triage.yaml --settings vivremotion.yaml
+  vivremotion check --registry --settings vivremotion.yaml
   vivremotion check --format json
 
-Exit codes: 0 nothing stands in the way (there may be warnings), 2 something does, 64 the command line is wrong.";
+Exit codes: 0 nothing stands in the way (there may be warnings), 1 the registry does not answer, 2 something stands in \
+the way, 64 the command line is wrong.";
 
 /// Problems go to the standard output: they are what was asked for.
 pub fn run(args: &Args) -> Outcome {
@@ -48,7 +55,7 @@ pub fn run(args: &Args) -> Outcome {
 
 /// What [`run`] does, to any writer.
 pub fn write(args: &Args, out: &mut dyn Write) -> Outcome {
-    let (mut found, known) = settings(args.settings.as_deref());
+    let (mut found, known) = known_of(args)?;
     let plans = match load(&args.files, &known) {
         Ok(loaded) => {
             found.merge(loaded.warnings);
@@ -83,17 +90,23 @@ pub fn write(args: &Args, out: &mut dyn Write) -> Outcome {
 }
 
 /// Settings that are wrong do not hide what is wrong with pipelines: those are then checked as without settings.
-fn settings(named: Option<&Path>) -> (Diagnostics, Known) {
+fn known_of(args: &Args) -> Result<(Diagnostics, Known), Failure> {
     let default = Path::new(DEFAULT_FILE);
-    let path = named.or_else(|| default.exists().then_some(default));
+    let path = args.settings.as_deref().or_else(|| default.exists().then_some(default));
     let environment = Process::beside(path.unwrap_or(default));
-    match settings::load(path, &environment) {
-        Ok(settings) => {
-            let known = known(&settings);
-            (settings.warnings, known)
+    let settings = match settings::load(path, &environment) {
+        Ok(settings) => settings,
+        Err(found) => return Ok((found, Known::default())),
+    };
+    let known = match args.registry {
+        false => known(&settings),
+        true => {
+            let failed = |error: ConnectError| Failure::Runtime(error.message);
+            let codecs = codecs(&settings).map_err(failed)?;
+            runtime()?.block_on(known_with_schemas(&settings, &codecs)).map_err(failed)?
         }
-        Err(found) => (found, Known::default()),
-    }
+    };
+    Ok((settings.warnings, known))
 }
 
 fn summary(plans: usize, errors: usize, warnings: usize) -> String {

@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::check::PIPELINES;
-use super::{Failure, Format, Outcome, open};
+use super::{Common, Failure, Format, Outcome};
 use crate::app::connect::{ConnectError, collections};
 use crate::app::known::known;
 use crate::app::models;
@@ -41,12 +41,12 @@ pub struct Args {
     /// What to do
     #[command(subcommand)]
     pub action: Action,
-    /// Settings; `vivremotion.yaml` when it is there, else everything is embedded
-    #[arg(long, global = true, value_name = "FILE")]
-    pub settings: Option<PathBuf>,
     /// For people or for programs
     #[arg(long, global = true, value_enum, default_value_t)]
     pub format: Format,
+    /// What most verbs take.
+    #[command(flatten)]
+    pub common: Common,
 }
 
 const EXAMPLES: &str = "\
@@ -93,7 +93,7 @@ pub enum Action {
 
 /// Does it on standard output, with the collections of the settings and of the pipelines beside them.
 pub async fn run(args: Args) -> Outcome {
-    let settings = open(args.settings.as_deref())?;
+    let settings = args.common.open()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let mut named = BTreeSet::new();
     if let Ok(loaded) = load(&[PathBuf::from(PIPELINES)], &known(&settings)) {

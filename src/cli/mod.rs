@@ -74,13 +74,13 @@ impl Verb {
 #[derive(clap::Args, Debug, Clone)]
 pub struct Common {
     /// Settings file; without it `vivremotion.yaml` is read if it is there, else everything is embedded
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub settings: Option<PathBuf>,
     /// Which log lines to write: `warn`, `info`, `debug`, or by part: `warn,vivremotion::stream=debug`
-    #[arg(long, value_name = "FILTER", default_value = "warn")]
+    #[arg(long, global = true, value_name = "FILTER", default_value = "warn")]
     pub log: String,
     /// How log lines are written
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, global = true, value_enum, default_value_t)]
     pub log_format: LogFormat,
 }
 

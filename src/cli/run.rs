@@ -63,17 +63,7 @@ fn tell(engine: &Engine) {
         print::note(format!("made topic {topic}"));
     }
     for (plan, (pipeline, backlog)) in engine.plans.iter().zip(&engine.backlogs) {
-        let from = if backlog.first { "first start" } else { "resuming" };
-        let records = backlog.records;
-        let ceiling = match plan.budget.per_event {
-            Some(limit) => format!(
-                ", at most {} {}",
-                limit.times(i128::from(records), 1),
-                engine.settings.currency
-            ),
-            None => String::new(),
-        };
-        print::note(format!("{pipeline}: {from}, {records} records wait{ceiling}"));
+        print::note(format!("{pipeline}: {backlog}"));
         if plan.budget.per_day.is_none() && engine.settings.per_day.is_none() {
             print::note(format!("{pipeline}: no `budget.per_day` limits what it may spend"));
         }

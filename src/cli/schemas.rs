@@ -1,17 +1,16 @@
 //! `schemas`: what the registry has, and putting something in.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args as Group, Parser, Subcommand};
 use serde_json::{Value, json};
 
-use super::{Failure, Format, Outcome, print};
+use super::{Common, Failure, Format, Outcome};
 use crate::app::connect;
 use crate::codec::CodecError;
 use crate::codec::avro::shipped;
 use crate::codec::registry::{Registry, Verdict, Which, value_subject};
-use crate::settings::{self, Process, Settings};
 
 /// Bytes of a schema file.
 const MAX_SCHEMA: u64 = 1 << 20;
@@ -23,12 +22,12 @@ pub struct Args {
     /// What to do
     #[command(subcommand)]
     pub action: Action,
-    /// Settings; `vivremotion.yaml` when it is there, else everything is embedded
-    #[arg(long, global = true, value_name = "FILE")]
-    pub settings: Option<PathBuf>,
     /// For people or for programs
     #[arg(long, global = true, value_enum, default_value_t)]
     pub format: Format,
+    /// What most verbs take.
+    #[command(flatten)]
+    pub common: Common,
 }
 
 const EXAMPLES: &str = "\
@@ -92,7 +91,7 @@ pub async fn tell(args: &Args, out: &mut (dyn Write + Send)) -> Outcome {
             return say(out, text.trim_end());
         }
     }
-    let settings = read(args.settings.as_deref())?;
+    let settings = args.common.open()?;
     let codecs = connect::codecs(&settings).map_err(|error| Failure::Runtime(error.message))?;
     let registry = &**codecs.registry();
     match &args.action {
@@ -246,13 +245,6 @@ fn full_name(text: &str) -> Option<String> {
         Some(namespace) if !name.contains('.') => Some(format!("{namespace}.{name}")),
         _ => Some(name.to_owned()),
     }
-}
-
-fn read(path: Option<&Path>) -> Result<Settings, Failure> {
-    let default = Path::new(settings::DEFAULT_FILE);
-    let path = path.or_else(|| default.is_file().then_some(default));
-    let environment = Process::beside(path.unwrap_or(default));
-    settings::load(path, &environment).map_err(|found| print::wrong(&found))
 }
 
 impl From<CodecError> for Failure {

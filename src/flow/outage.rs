@@ -13,10 +13,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use metrics::Gauge;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 
 use crate::base::retry::Backoff;
+use crate::telemetry::{gauge, names};
 
 /// Between two looks, while another one asks, whether this one has stopped caring.
 const LOOK: Duration = Duration::from_secs(5);
@@ -26,10 +28,24 @@ type Why<'a> = &'a (dyn fmt::Display + Sync);
 
 /// The book of a process, as one part of it sees it: what the handle of a pipeline waits for pauses that pipeline, what
 /// the engine's own handle waits for pauses all.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Outages {
-    book: Arc<Mutex<BTreeMap<Arc<str>, Down>>>,
+    book: Arc<Book>,
     who: Option<Arc<str>>,
+}
+
+#[derive(Debug)]
+struct Book {
+    down: Mutex<BTreeMap<Arc<str>, Down>>,
+    count: Gauge,
+}
+
+impl Default for Outages {
+    fn default() -> Self {
+        let count = gauge(names::OUTAGES, &[]);
+        count.set(0.0);
+        Outages { book: Arc::new(Book { down: Mutex::default(), count }), who: None }
+    }
 }
 
 /// A service that is down.
@@ -118,16 +134,17 @@ impl Outages {
             }
         });
         *down.waiting.entry(self.who.clone()).or_insert(0) += 1;
-        Place {
-            outages: self.clone(),
-            service: Arc::clone(service),
-            turn: Arc::clone(&down.turn),
-            held: None,
-        }
+        let turn = Arc::clone(&down.turn);
+        self.count(&book);
+        Place { outages: self.clone(), service: Arc::clone(service), turn, held: None }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Down>> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+        self.book.down.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn count(&self, book: &BTreeMap<Arc<str>, Down>) {
+        self.book.count.set(book.len() as f64);
     }
 }
 
@@ -153,6 +170,7 @@ impl Place {
         let mut book = self.outages.lock();
         if book.get(&self.service).is_some_and(|down| Arc::ptr_eq(&down.turn, &self.turn)) {
             book.remove(&self.service);
+            self.outages.count(&book);
             tracing::info!(service = %self.service, "answers again");
         }
         self.turn.close();
@@ -174,6 +192,7 @@ impl Drop for Place {
         }
         if down.waiting.is_empty() {
             book.remove(&self.service);
+            self.outages.count(&book);
         }
     }
 }

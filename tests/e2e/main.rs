@@ -17,9 +17,11 @@ use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
+mod absent;
 mod client;
 mod kafka;
 mod load;
+mod observed;
 mod parts;
 mod product;
 mod python;
@@ -44,6 +46,8 @@ fn stories() -> Vec<Story> {
         load::stories(),
         python::stories(),
         shipped::stories(),
+        absent::stories(),
+        observed::stories(),
     ]
     .into_iter()
     .flatten()

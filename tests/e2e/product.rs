@@ -65,7 +65,11 @@ impl World {
 
     /// Starts the mock models.
     pub fn mock_models(&self, name: &str, arguments: &[&str]) -> Mock {
-        let port = free_port();
+        self.mock_models_at(name, free_port(), arguments)
+    }
+
+    /// The same, where somebody already looks for them.
+    pub fn mock_models_at(&self, name: &str, port: u16, arguments: &[&str]) -> Mock {
         let mut command = self.product();
         command.args(["mock-models", "--listen", &format!("127.0.0.1:{port}")]).args(arguments);
         let mut kept = self.keep(name, &command);
@@ -102,6 +106,11 @@ impl Engine {
         if let Err(reason) = ready.and_then(|inner| inner) {
             panic!("{reason}\n{}", self.kept.last_words());
         }
+    }
+
+    /// One of its pages: status and body.
+    pub fn get(&self, path: &str) -> Result<(u16, String), String> {
+        http_get(self.port, path)
     }
 
     /// Kills it with no chance to tidy up.

@@ -300,8 +300,13 @@ fn the_digest_changes_with_what_is_said_and_not_with_how_it_is_laid_out() {
 fn check_prints_problems_for_people_and_for_programs_and_says_so_in_its_exit() {
     use vivremotion::cli::{Format, check};
     let run = |name: &str, format| {
-        let args =
-            check::Args { files: vec![fixtures(name)], settings: None, describe: false, format };
+        let args = check::Args {
+            files: vec![fixtures(name)],
+            settings: None,
+            registry: false,
+            describe: false,
+            format,
+        };
         let mut out = Vec::new();
         let outcome = check::write(&args, &mut out);
         (outcome.map_err(|failure| failure.exit_code()), String::from_utf8(out).unwrap())

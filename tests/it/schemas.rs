@@ -89,3 +89,44 @@ async fn wrong_settings_are_exit_code_2() {
     let refused = tell(&args, &mut Vec::new()).await.unwrap_err();
     assert_eq!(refused.exit_code(), 2);
 }
+
+#[test]
+fn check_asks_the_registry_for_the_fields_of_a_topic_when_it_is_told_to() {
+    use vivremotion::cli::{Format, check};
+    let folder = tempfile::tempdir().unwrap();
+    let own = folder.path().join("own.avsc");
+    let schema =
+        json!({"type": "record", "name": "Own", "fields": [{"name": "text", "type": "string"}]});
+    std::fs::write(&own, schema.to_string()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let own = own.display().to_string();
+    runtime.block_on(schemas(folder.path(), &["register", "in", "--file", &own])).unwrap();
+    let settings = folder.path().join("vivremotion.yaml");
+    let state = folder.path().join("state");
+    let text = format!(
+        "vivremotion: 1\nstate: \"{}\"\nmodels: {{ small: simulated/small }}\ntopics: {{ in: {{ value: avro }} }}\n",
+        state.display()
+    );
+    std::fs::write(&settings, text).unwrap();
+    let pipeline = folder.path().join("p.yaml");
+    let text = "vivremotion: 1\npipeline: p\nsource: { topic: in, from: earliest }\n\
+        stages: { answer: { generate: { model: small, prompt: \"{{ event.txt }}\" } } }\nsink: { topic: out }\n";
+    std::fs::write(&pipeline, text).unwrap();
+    let check = |registry| {
+        let args = check::Args {
+            files: vec![pipeline.clone()],
+            settings: Some(settings.clone()),
+            registry,
+            describe: false,
+            format: Format::Text,
+        };
+        let mut out = Vec::new();
+        let outcome = check::write(&args, &mut out).map_err(|failure| failure.exit_code());
+        (outcome, String::from_utf8(out).unwrap())
+    };
+    let (outcome, said) = check(false);
+    assert_eq!(outcome, Ok(()), "{said}");
+    let (outcome, said) = check(true);
+    assert_eq!(outcome, Err(2), "{said}");
+    assert!(said.contains("error[unknown-field]") && said.contains("`text`"), "{said}");
+}

@@ -31,7 +31,19 @@ pub(super) fn stream_error(doing: &str, error: &KafkaError) -> StreamError {
         Some(code) => kind_of(code),
         None => StreamErrorKind::Unavailable,
     };
-    StreamError { kind, message: format!("{doing}: {error}") }
+    let message = match error.rdkafka_error_code().is_some_and(is_absent) {
+        true => format!(
+            "{doing}: no broker answers; does the cluster run, and is `log.kafka.brokers` right?"
+        ),
+        false => format!("{doing}: {error}"),
+    };
+    StreamError { kind, message }
+}
+
+/// Whether that code says that nobody was reached at all.
+fn is_absent(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(code, Code::BrokerTransportFailure | Code::AllBrokersDown | Code::Resolve)
 }
 
 /// What to do about that code where nothing is at stake but the call itself.

@@ -121,3 +121,77 @@ async fn a_dead_letter_stands_in_the_partition_of_its_record() {
         assert_eq!(from, letter.at.partition.to_string());
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn poison_in_any_format_goes_to_the_dead_letters_and_nothing_else_stops() {
+    let good = json!({
+        "id": "r", "source": "s", "type": "vivremotion.request", "input": { "text": "good" },
+    });
+    let pipeline = one("small").replace("event.text", "record.key");
+    let avro = driver("avro", Content::Request, &pipeline).await;
+    let bytes = avro.codecs.for_topic("in").encode(&good).await.unwrap().to_vec();
+    let with = |at: usize, byte: u8| {
+        let mut bytes = bytes.clone();
+        bytes[at] = byte;
+        bytes
+    };
+    let poison: [(&str, Vec<u8>); 6] = [
+        ("short-value", Vec::new()),
+        ("magic-byte", with(0, 7)),
+        ("magic-byte", b"{}".to_vec()),
+        ("unknown-schema", with(4, 99)),
+        ("invalid-avro", bytes[..bytes.len() - 3].to_vec()),
+        ("invalid-avro", [&bytes[..], b"more"].concat()),
+    ];
+    for (_, bytes) in &poison {
+        avro.pipe_raw(Some("k"), Some(bytes.clone()), Vec::new()).await;
+    }
+    avro.encode(&good).await;
+    let letters = avro.dead_letters(poison.len()).await;
+    for (letter, (code, bytes)) in letters.iter().zip(&poison) {
+        assert_eq!(letter.value.as_deref(), Some(&bytes[..]), "untouched");
+        assert_eq!(text_header(letter, "vivremotion.error.code"), *code);
+    }
+    assert_eq!(avro.first("out").await["status"], "completed");
+
+    let settings = "models: { small: simulated/small }\ntopics: { in: { value: text } }\n";
+    let text = Driver::new(settings, &pipeline.replace("record.key", "event")).await;
+    text.pipe_raw(None, Some(vec![0xff, 0xfe, b'x']), Vec::new()).await;
+    text.pipe_raw(None, Some(b"good".to_vec()), Vec::new()).await;
+    let letter = text.dead_letters(1).await.remove(0);
+    assert_eq!(text_header(&letter, "vivremotion.error.class"), "decode");
+    assert_eq!(text.first("out").await["status"], "completed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_datum_that_nests_without_end_is_poison() {
+    let settings = "models: { small: simulated/small }\ntopics: { in: { value: avro } }\n";
+    let driver = Driver::new(settings, &one("small").replace("event.text", "record.key")).await;
+    let node = json!({
+        "type": "record", "name": "Node",
+        "fields": [{ "name": "next", "type": ["null", "Node"], "default": null }],
+    });
+    let id = driver.codecs.registry().register("in-value", &node.to_string()).await.unwrap();
+    // Each byte says: the second branch, another node.
+    let bytes = [&[0], &id.to_be_bytes()[..], &[2; 100_000]].concat();
+    driver.pipe_raw(Some("k"), Some(bytes), Vec::new()).await;
+    driver
+        .pipe_raw(Some("k"), Some([&[0], &id.to_be_bytes()[..], &[0]].concat()), Vec::new())
+        .await;
+    let letter = driver.dead_letters(1).await.remove(0);
+    assert_eq!(text_header(&letter, "vivremotion.error.code"), "too-deep");
+    assert_eq!(driver.first("out").await["status"], "completed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn five_megabytes_of_json_are_poison_and_a_megabyte_is_not() {
+    let driver = Driver::new("models: { small: simulated/small }", &one("small")).await;
+    for size in [5 << 20, 1 << 20] {
+        let body = json!({ "text": "x", "more": "y".repeat(size) }).to_string();
+        driver.pipe_raw(Some("k"), Some(body.into_bytes()), Vec::new()).await;
+    }
+    let letter = driver.dead_letters(1).await.remove(0);
+    assert_eq!(text_header(&letter, "vivremotion.error.code"), "too-large");
+    assert!(letter.value.unwrap().len() > 5 << 20, "nothing is cut");
+    assert_eq!(driver.first("out").await["status"], "completed");
+}

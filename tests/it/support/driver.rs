@@ -32,7 +32,7 @@ use vivremotion::stage::http::Http;
 use vivremotion::stage::{StageKind, Wiring};
 use vivremotion::stream::memory::Memory;
 use vivremotion::stream::{
-    Guarantee, Log, OnCorruptProgress, Output, Record, StreamError, TopicPartition, header,
+    Guarantee, Log, OnCorruptProgress, Output, Record, StreamError, Topic, TopicPartition, header,
 };
 
 /// The held clock's start: 2026-11-22T00:00:00Z.
@@ -104,6 +104,12 @@ impl Driver {
         };
         let plans: Vec<Plan<StageKind>> = pipelines.iter().map(plan).collect();
         let needs = topics::needs(&plans);
+        let large = |plan: &Plan<StageKind>| Topic {
+            name: Arc::clone(&plan.source.topic),
+            partitions,
+            config: vec![("max.message.bytes".to_owned(), (8 << 20).to_string())],
+        };
+        log.create(&plans.iter().map(large).collect::<Vec<_>>()).await.unwrap();
         topics::create(&log, &needs, |_| Some(partitions)).await.unwrap();
         let formats = settings.topics.iter().map(|(name, topic)| (Arc::clone(name), topic.value));
         let codecs = Arc::new(Codecs::new(Arc::new(Embedded::in_memory().unwrap()), formats));

@@ -66,3 +66,12 @@ fn a_failure_that_is_no_answer_of_the_broker_costs_the_producer() {
     // The crate's own flush, before anything was committed.
     assert_eq!(fault(&KafkaError::Flush(Code::OperationTimedOut)).class, Class::Abortable);
 }
+
+#[test]
+fn a_cluster_that_is_absent_is_told_with_the_setting_to_look_at() {
+    let error = KafkaError::MetadataFetch(Code::BrokerTransportFailure);
+    let error = stream_error("listing topics", &error);
+    assert_eq!(error.kind, StreamErrorKind::Unavailable);
+    assert!(error.message.starts_with("listing topics: no broker answers"), "{error}");
+    assert!(error.message.contains("log.kafka.brokers"), "{error}");
+}
