@@ -16,6 +16,7 @@ use schema_registry_converter::schema_registry_common::{
     RawError, RegisteredReference, RegisteredSchema, SchemaType, SrCall, SuppliedSchema,
 };
 
+use super::bounded::Bounded;
 use super::embedded::incompatible;
 use super::{CodecError, Registry, Schema, Verdict, Version, Which};
 use crate::base::secret::Secret;
@@ -99,7 +100,8 @@ impl Http {
             })?;
             client = client.identity(identity);
         }
-        let settings = builder.set_timeout(TIMEOUT).build_with(client).map_err(|error| {
+        builder.set_timeout(TIMEOUT).with_middleware(Bounded);
+        let settings = builder.build_with(client).map_err(|error| {
             unfit(format!("the registry's settings do not fit: {}", error.error))
         })?;
         Ok(Http { settings })

@@ -12,6 +12,7 @@ use async_trait::async_trait;
 
 use super::CodecError;
 
+pub mod bounded;
 pub mod embedded;
 pub mod http;
 

@@ -123,9 +123,10 @@ impl Lookup {
             if lock(&self.known).get(&output.topic).copied().is_some_and(fits) {
                 continue;
             }
-            let found = self.partitions(&output.topic).map_err(|error| CommitError {
-                kind: CommitErrorKind::Transient,
-                message: format!("asking for topic `{}`: {error}", output.topic),
+            let found = self.partitions(&output.topic).map_err(|error| {
+                let doing = format!("asking for topic `{}`", output.topic);
+                let message = fault::stream_error(&doing, &error).message;
+                CommitError { kind: CommitErrorKind::Transient, message }
             })?;
             if let Some(count) = found {
                 lock(&self.known).insert(output.topic.clone(), count);

@@ -58,6 +58,31 @@ async fn a_registry_that_is_down_or_broken_is_unavailable_and_never_none() {
 }
 
 #[tokio::test]
+async fn an_answer_without_end_is_not_read_to_its_end() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    const CHUNK: usize = 1 << 20;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let sent = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&sent);
+    let app = axum::Router::new().fallback(move || async move {
+        let chunks = futures::stream::repeat_with(move || {
+            counted.fetch_add(CHUNK, Ordering::Relaxed);
+            Ok::<_, std::convert::Infallible>(vec![b' '; CHUNK])
+        });
+        axum::body::Body::from_stream(chunks)
+    });
+    let error = tokio::select! {
+        done = async { at(address, Access::Open).schema(1).await } => done.unwrap_err(),
+        _ = axum::serve(listener, app).into_future() => panic!("the server ended"),
+    };
+    assert_eq!(error.kind, CodecErrorKind::Unavailable);
+    assert!(error.message.contains("more than 16777216 bytes"), "{error}");
+    assert!(sent.load(Ordering::Relaxed) < 64 * CHUNK, "{sent:?} bytes were taken");
+}
+
+#[tokio::test]
 async fn an_unknown_id_is_none_when_the_registry_says_so_itself() {
     let answer = (StatusCode::NOT_FOUND, r#"{"error_code":40403,"message":"Schema 9 not found"}"#);
     let found = serve(answer, async |address| at(address, Access::Open).schema(9).await).await;
