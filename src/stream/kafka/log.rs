@@ -4,7 +4,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rdkafka::consumer::BaseConsumer;
 use tokio::time::Instant;
 
 use super::config::KafkaConfig;
@@ -92,9 +91,7 @@ impl Log for KafkaLog {
         self.ask(move |lookup| {
             let places = lookup.places(&topic)?;
             let doing = format!("reading what group `{group}` committed");
-            let client: Result<BaseConsumer, _> = config.observer(&group).create();
-            let found = client
-                .and_then(|client| offsets::settled(&client, &places))
+            let found = offsets::known(&config, &group, &places)
                 .map_err(|error| fault::stream_error(&doing, &error))?;
             let mut committed = Vec::with_capacity(found.len());
             for (at, found) in found {

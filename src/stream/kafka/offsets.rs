@@ -10,6 +10,7 @@ use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::time::Instant;
 
+use super::config::KafkaConfig;
 use super::producer;
 use crate::stream::{From, Progress, TopicPartition};
 
@@ -18,6 +19,8 @@ pub(super) const CALL: Duration = Duration::from_secs(5);
 
 /// How long an open transaction is waited for: what a dead instance leaves, and the coordinator's sweep.
 const SETTLE: Duration = Duration::from_secs(30);
+/// A commit that was answered is visible within moments. What takes longer is a transaction that stays open.
+const MOMENTS: Duration = Duration::from_millis(500);
 
 /// A committed offset and its metadata.
 pub(super) type Committed = Option<(i64, String)>;
@@ -28,10 +31,18 @@ pub(super) fn committed<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     partitions: &[TopicPartition],
 ) -> Result<Vec<(TopicPartition, Committed)>, KafkaError> {
+    committed_within(consumer, partitions, CALL)
+}
+
+fn committed_within<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    partitions: &[TopicPartition],
+    within: Duration,
+) -> Result<Vec<(TopicPartition, Committed)>, KafkaError> {
     if partitions.is_empty() {
         return Ok(Vec::new());
     }
-    let fetched = consumer.committed_offsets(list(partitions), CALL)?;
+    let fetched = consumer.committed_offsets(list(partitions), within)?;
     let mut found = Vec::with_capacity(partitions.len());
     for at in partitions {
         let Some(element) = fetched.find_partition(&at.topic, at.partition) else {
@@ -65,6 +76,22 @@ pub(super) fn settled<C: ConsumerContext>(
         }
         producer::rest(Duration::from_millis(5));
     }
+}
+
+/// What a group committed, for who only wants to know: nothing may be started from it. A transaction that stays open is
+/// not waited for: a dead instance leaves one, and its successor, which alone can end it at once, asks here first.
+pub(super) fn known(
+    config: &KafkaConfig,
+    group: &str,
+    partitions: &[TopicPartition],
+) -> Result<Vec<(TopicPartition, Committed)>, KafkaError> {
+    let stable: BaseConsumer = config.observer(group).create()?;
+    if let Ok(found) = committed_within(&stable, partitions, MOMENTS) {
+        return Ok(found);
+    }
+    let mut unstable = config.observer(group);
+    let unstable: BaseConsumer = unstable.set("isolation.level", "read_uncommitted").create()?;
+    committed(&unstable, partitions)
 }
 
 /// The crate panics on metadata that is not UTF-8. No version of ours writes such; another program may.
