@@ -3,6 +3,7 @@
 pub mod chain;
 pub mod clock;
 pub mod diagnostic;
+pub mod failpoint;
 pub mod nearest;
 pub mod quantity;
 pub mod retry;

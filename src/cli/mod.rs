@@ -88,7 +88,20 @@ impl Common {
     /// Starts the log lines and reads the settings.
     pub fn open(&self) -> Result<Settings, Failure> {
         logs(&self.log, self.log_format).map_err(Failure::Usage)?;
+        #[cfg(feature = "failpoints")]
+        arm()?;
         open(self.settings.as_deref())
+    }
+}
+
+/// Arms what `VIVREMOTION_FAILPOINTS` names.
+#[cfg(feature = "failpoints")]
+fn arm() -> Result<(), Failure> {
+    use crate::settings::Environment;
+    let here = Process::beside(Path::new(settings::DEFAULT_FILE));
+    match here.variable("VIVREMOTION_FAILPOINTS") {
+        Some(text) => crate::base::failpoint::arm(&text).map_err(Failure::Usage),
+        None => Ok(()),
     }
 }
 

@@ -13,6 +13,7 @@ use super::member::Member;
 use super::outbox::Verdict;
 use super::partition::Partition;
 use super::unwritable;
+use crate::base::failpoint;
 use crate::stream::{
     Batch, CommitError, LogWriter, Output, StreamError, StreamErrorKind, TopicPartition,
 };
@@ -84,6 +85,7 @@ impl Member {
         let Job { mut events, counts, chosen, batch, began } = job;
         match outcome {
             Ok(()) => {
+                failpoint::reached("commit.before-settle");
                 for ((at, offsets), (_, epoch, progress)) in chosen.iter().zip(batch.progress) {
                     if let Some(partition) = self.partitions.get_mut(at) {
                         partition.tracker.settle(epoch, offsets, progress);

@@ -11,6 +11,7 @@ use super::attempt::{Fault, Success, Surroundings, Trial, Yield, attempt};
 use super::meter::SharedMeter;
 use super::refusal::Refusal;
 use super::scope::Scope;
+use crate::base::failpoint;
 use crate::base::template::{TemplateError, to_json};
 use crate::event::ids::{EventId, StageKey};
 use crate::event::result::StageRun;
@@ -98,6 +99,7 @@ impl Fault {
 pub async fn run(unit: Unit<'_>) -> Ended {
     let started = Started::now(&unit);
     let scope = unit.scope.clone().into_value();
+    failpoint::reached_with("stage.run", || format!("{} {}", unit.plan.name, unit.scope.event));
     match unit.plan.when.as_ref().map(|when| when.test(&scope)) {
         Some(Ok(false)) => {
             let reason = "its `when` is false".to_owned();

@@ -12,6 +12,7 @@ use super::fault;
 use super::keeper::Keeper;
 use super::tables::Known;
 use crate::base::clock::Clock;
+use crate::base::failpoint;
 use crate::base::sqlite::{SqliteError, SqliteErrorKind};
 
 /// Pieces of work in one transaction, at most.
@@ -149,12 +150,16 @@ impl Thread {
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(explain)?;
+        failpoint::reached("local.begun");
         let mut desk = Desk { transaction: &transaction, topics: &mut self.topics, now };
         for piece in &mut *pieces {
             // An error here may have ended the whole transaction: nothing more may be written under it.
             piece.apply(&mut desk).map_err(explain)?;
+            failpoint::reached("local.applied");
         }
+        failpoint::reached("local.before-end");
         transaction.commit().map_err(explain)?;
+        failpoint::reached("local.after-end");
         self.bell.ring();
         self.keeper.wrote(pieces.iter().map(|piece| piece.bytes()).sum());
         Ok(())
