@@ -17,6 +17,11 @@ mod tests;
 /// Time limit of one record; below the transaction's.
 const RECORD_TIMEOUT_MS: u64 = 10_000;
 
+/// The debug context that tells of every connection that breaks. Without it one that breaks while a single request waits
+/// for its answer, such as the end of a transaction, is not told: it is no warning, no error, and the client repeats the
+/// request in silence.
+pub(super) const WATCHED: &str = "broker";
+
 /// How to reach a cluster. Secrets come in resolved; `Debug` shows the names of settings, never their values.
 #[derive(Clone, Default)]
 pub struct KafkaConfig {
@@ -170,7 +175,10 @@ impl KafkaConfig {
     /// The one transactional producer of a group's instance.
     pub(super) fn transactional(&self, id: &str) -> ClientConfig {
         let mut config = self.producer();
+        let asked = config.get("debug").map(|asked| format!("{asked},{WATCHED}"));
         config
+            .set("debug", asked.unwrap_or_else(|| WATCHED.to_owned()))
+            .set_log_level(RDKafkaLogLevel::Debug)
             .set("transactional.id", id)
             .set("transaction.timeout.ms", TRANSACTION_TIMEOUT.as_millis().to_string());
         config

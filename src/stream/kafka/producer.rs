@@ -20,7 +20,9 @@ use rdkafka::producer::{
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::config::WATCHED;
 use super::fault;
+use crate::base::failpoint;
 use crate::stream::transaction::{Rejection, Subject};
 use crate::stream::{Ends, Output, TopicPartition};
 
@@ -33,7 +35,9 @@ pub(super) type Producer = ThreadedProducer<Reports>;
 
 /// Makes a producer that counts.
 pub(super) fn produce_with(config: &ClientConfig) -> Result<Producer, KafkaError> {
-    config.create_with_context(Reports { troubles: AtomicU64::new(0) })
+    // What is switched on only to be watched is not passed on.
+    let asked = config.get("debug").is_some_and(|debug| debug != WATCHED);
+    config.create_with_context(Reports { troubles: AtomicU64::new(0), asked })
 }
 
 /// Passes a line of the client's log on. Its texts name brokers and settings, never records or values of settings.
@@ -50,9 +54,20 @@ pub(super) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
     }
 }
 
+/// Whether a line tells that a request may have been lost: a connection that was up broke, or an answer did not come. One
+/// that could not be made carried nothing.
+pub(super) fn is_trouble(facility: &str, message: &str) -> bool {
+    match facility {
+        "FAIL" => message.contains(" in state UP"),
+        "REQTMOUT" | "TIMEOUT" => true,
+        _ => false,
+    }
+}
+
 /// Takes delivery reports and counts errors of the connection.
 pub(super) struct Reports {
     troubles: AtomicU64,
+    asked: bool,
 }
 
 impl Reports {
@@ -64,10 +79,12 @@ impl Reports {
 
 impl ClientContext for Reports {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        if matches!(facility, "FAIL" | "REQTMOUT" | "TIMEOUT") {
+        if is_trouble(facility, message) {
             self.troubles.fetch_add(1, Ordering::SeqCst);
         }
-        log(level, facility, message);
+        if self.asked || !matches!(level, RDKafkaLogLevel::Debug) {
+            log(level, facility, message);
+        }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
@@ -260,6 +277,7 @@ pub(super) fn hand_over(
             }
             return Err(reject(code));
         }
+        failpoint::reached_with("commit.sent", || output.topic.to_string());
     }
     Ok(outputs.len())
 }

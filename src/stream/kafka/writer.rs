@@ -19,6 +19,7 @@ use super::lookup::Lookup;
 use super::member::Shared;
 use super::offsets::{self, Committed};
 use super::producer::{self, Producer, Tally, Waited};
+use crate::base::failpoint;
 use crate::stream::transaction::{
     Action, Class, Event, Fault, OPEN_WITHIN, Outcome, REPEAT_WITHIN, Step, Subject, Transaction,
     decide,
@@ -284,6 +285,7 @@ fn perform(producer: &Producer, step: Step, walk: &mut Walk<'_>) -> Event {
     let result = match step {
         Step::Init => producer.init_transactions(OPEN_WITHIN / 6),
         Step::Begin => {
+            failpoint::reached("commit.before-begin");
             walk.troubles = producer.context().troubles();
             walk.tally = Arc::default();
             producer.begin_transaction()
@@ -292,6 +294,7 @@ fn perform(producer: &Producer, step: Step, walk: &mut Walk<'_>) -> Event {
         Step::Await => {
             return match walk.tally.wait(REPORTS_WITHIN) {
                 Waited::Delivered => {
+                    failpoint::reached("commit.delivered");
                     producer::let_go(producer);
                     Event::Done
                 }
@@ -306,18 +309,27 @@ fn perform(producer: &Producer, step: Step, walk: &mut Walk<'_>) -> Event {
             let progress = walk.batch.progress.iter().map(|(at, _, progress)| (at, progress));
             match (&walk.membership, offsets::progress_list(progress)) {
                 (_, Ok(list)) if list.count() == 0 => Ok(()),
-                (Some(membership), Ok(list)) => {
-                    producer.send_offsets_to_transaction(&list, membership, REPEAT_WITHIN)
-                }
+                (Some(membership), Ok(list)) => producer
+                    .send_offsets_to_transaction(&list, membership, REPEAT_WITHIN)
+                    .inspect(|()| failpoint::reached("commit.offsets-sent")),
                 (_, Err(error)) => Err(error),
                 (None, Ok(_)) => return Event::Failed(lost_producer()),
             }
         }
         Step::Commit | Step::Abort => {
             let ended = match step {
-                Step::Commit => producer.commit_transaction(COMMIT_CALL),
+                Step::Commit => {
+                    failpoint::reached("commit.before-end");
+                    producer.commit_transaction(COMMIT_CALL)
+                }
                 _ => producer.abort_transaction(REPEAT_WITHIN / 2),
             };
+            if ended.is_ok() && step == Step::Commit {
+                failpoint::reached("commit.after-end");
+            }
+            // What the client has told is counted when it is taken off its queue. A connection that broke was made anew
+            // since, which takes far longer than the other thread needs for that.
+            producer.poll(Duration::ZERO);
             let troubled = producer.context().troubles() != walk.troubles;
             return match ended {
                 Ok(()) => Event::Ended { troubled },

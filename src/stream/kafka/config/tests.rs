@@ -1,3 +1,4 @@
+use super::super::producer::is_trouble;
 use super::{KafkaConfig, refusal};
 use crate::stream::StreamErrorKind;
 
@@ -23,7 +24,8 @@ fn settings_that_the_engine_owns_are_refused_by_name() {
 
 #[test]
 fn every_setting_of_a_member_and_a_producer_that_we_make_is_our_own_or_a_default() {
-    let free = ["client.id", "partitioner", "compression.type", "queue.buffering.max.kbytes"];
+    let free =
+        ["client.id", "partitioner", "compression.type", "queue.buffering.max.kbytes", "debug"];
     let fetch = ["queued.max.messages.kbytes", "fetch.queue.backoff.ms"];
     let config = KafkaConfig { client: Vec::new(), ..with("", "") };
     for made in [config.member("g", "i"), config.transactional("t"), config.follower()] {
@@ -49,4 +51,21 @@ fn debug_shows_names_and_no_values() {
     let shown = format!("{:?}", with("sasl.password", "hunter2"));
     assert!(shown.contains("sasl.password"), "{shown}");
     assert!(!shown.contains("hunter2"), "{shown}");
+}
+
+#[test]
+fn a_transactional_producer_is_told_of_every_broken_connection() {
+    assert_eq!(with("", "").transactional("t").get("debug"), Some("broker"));
+    assert_eq!(with("debug", "eos").transactional("t").get("debug"), Some("eos,broker"));
+    assert_eq!(with("debug", "eos").producer().get("debug"), Some("eos"));
+}
+
+#[test]
+fn only_a_connection_that_was_up_can_have_lost_a_request() {
+    let broke = "127.0.0.1:9092/1: Disconnected (after 5ms in state UP) (_TRANSPORT): suppressed";
+    assert!(is_trouble("FAIL", broke));
+    assert!(is_trouble("REQTMOUT", "Timed out 1 in-flight"));
+    let refused = "127.0.0.1:9092/1: Connect to ipv4#127.0.0.1:9092 failed: Connection refused (after 0ms in state CONNECT)";
+    assert!(!is_trouble("FAIL", refused));
+    assert!(!is_trouble("STATE", "Broker changed state UP -> DOWN"));
 }
