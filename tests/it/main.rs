@@ -6,10 +6,14 @@
 )]
 #![expect(clippy::disallowed_methods, reason = "what a run is told stands in its environment")]
 
+#[path = "../faults/checker/mod.rs"]
+#[expect(dead_code, reason = "its figures are for a report")]
+mod checker;
 mod conformance;
 mod diagnostics;
 mod fences;
 mod flow;
+mod histories;
 mod journal;
 mod memory;
 mod pipelines;

@@ -33,6 +33,8 @@ pub struct Kafka {
     jars: PathBuf,
     dir: PathBuf,
     server: Server,
+    /// A second door, which is announced under another port than it has.
+    side: Option<(u16, u16)>,
 }
 
 impl Kafka {
@@ -43,10 +45,19 @@ impl Kafka {
 
     /// A fresh broker with its data in `dir`.
     pub fn start(dir: &Path) -> Result<Kafka, Missing> {
+        Self::start_with(dir, None)
+    }
+
+    /// One with a second door at the first port, whose clients are told to come to the second: there is a proxy.
+    pub fn start_behind(dir: &Path, door: u16, proxy: u16) -> Result<Kafka, Missing> {
+        Self::start_with(dir, Some((door, proxy)))
+    }
+
+    fn start_with(dir: &Path, side: Option<(u16, u16)>) -> Result<Kafka, Missing> {
         let jars = Self::obtain()?;
         fresh(|| {
             let server = Server::new("broker", dir);
-            let kafka = Kafka { jars: jars.clone(), dir: dir.to_owned(), server };
+            let kafka = Kafka { jars: jars.clone(), dir: dir.to_owned(), server, side };
             kafka.prepare()?;
             kafka.up().map(|()| kafka)
         })
@@ -80,8 +91,11 @@ impl Kafka {
             fs::remove_dir_all(&data).map_err(|e| e.to_string())?;
         }
         let template = fs::read_to_string(fixture("kafka/server.properties"));
+        let mut template = template.map_err(|e| e.to_string())?;
+        if let Some((door, proxy)) = self.side {
+            template += &second_door(door, proxy);
+        }
         let settings = template
-            .map_err(|e| e.to_string())?
             .replace("@DATA@", &data.display().to_string())
             .replace("@PORT@", &self.server.port().to_string())
             .replace("@CONTROLLER_PORT@", &ports::free().to_string());
@@ -122,4 +136,13 @@ impl Kafka {
         java.arg("-cp").arg(self.jars.join("*")).arg(class);
         java
     }
+}
+
+/// Of two settings of one name the later holds.
+fn second_door(door: u16, proxy: u16) -> String {
+    format!(
+        "listeners=PLAINTEXT://127.0.0.1:@PORT@,SIDE://127.0.0.1:{door},CONTROLLER://127.0.0.1:@CONTROLLER_PORT@\n\
+         advertised.listeners=PLAINTEXT://127.0.0.1:@PORT@,SIDE://127.0.0.1:{proxy}\n\
+         listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SIDE:PLAINTEXT,CONTROLLER:PLAINTEXT\n"
+    )
 }

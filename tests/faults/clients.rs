@@ -1,0 +1,234 @@
+//! A stranger's Kafka clients: what any other application would send and see. Nothing of the engine's is used.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::{ClientContext, DefaultClientContext};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Headers, Message};
+use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+
+use crate::checker::Place;
+use crate::time;
+
+/// Longest wait for a broker that is there.
+pub const WAIT: Duration = Duration::from_secs(60);
+
+/// Which records a reader is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isolation {
+    /// Committed ones.
+    Committed,
+    /// All of them.
+    Uncommitted,
+}
+
+impl Isolation {
+    fn word(self) -> &'static str {
+        match self {
+            Isolation::Committed => "read_committed",
+            Isolation::Uncommitted => "read_uncommitted",
+        }
+    }
+}
+
+/// A record.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// Where it lies.
+    pub at: Place,
+    /// When it was read, in milliseconds since the epoch.
+    pub seen: i64,
+    /// Key.
+    pub key: String,
+    /// Value.
+    pub value: Vec<u8>,
+    /// Headers that are text.
+    pub headers: BTreeMap<String, String>,
+}
+
+impl Seen {
+    /// Digest of its value.
+    pub fn digest(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.value.hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
+/// Creates topics, with settings.
+pub fn create(brokers: &str, topics: &[(&str, i32, &[(&str, &str)])]) {
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", brokers).create().unwrap();
+    let topics: Vec<NewTopic<'_>> = topics
+        .iter()
+        .map(|(name, partitions, settings)| {
+            let topic = NewTopic::new(name, *partitions, TopicReplication::Fixed(1));
+            settings.iter().fold(topic, |topic, (key, value)| topic.set(key, value))
+        })
+        .collect();
+    let options = AdminOptions::new().operation_timeout(Some(WAIT));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let made = runtime.block_on(admin.create_topics(&topics, &options)).unwrap();
+    assert!(made.iter().all(Result::is_ok), "{made:?}");
+}
+
+/// Notes where records were written, by their number.
+#[derive(Clone, Default)]
+struct Notes(Arc<Mutex<BTreeMap<u64, Place>>>);
+
+impl ClientContext for Notes {}
+
+impl ProducerContext for Notes {
+    type DeliveryOpaque = Box<u64>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, n: Box<u64>) {
+        if let Ok(record) = result {
+            self.0.lock().unwrap().insert(*n, (record.partition(), record.offset()));
+        }
+    }
+}
+
+/// Sends records in order; what was acknowledged is known by its number.
+pub struct Sender {
+    producer: ThreadedProducer<Notes>,
+    topic: String,
+}
+
+impl Sender {
+    /// For a topic.
+    pub fn new(brokers: &str, topic: &str) -> Sender {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", brokers)
+            .set("enable.idempotence", "true")
+            .set("partitioner", "murmur2_random")
+            .set("message.timeout.ms", "300000")
+            .set("linger.ms", "5");
+        let producer = config.create_with_context(Notes::default()).unwrap();
+        Sender { producer, topic: topic.to_owned() }
+    }
+
+    /// Sends one, to a partition if that matters.
+    pub fn send(&self, n: u64, key: Option<&str>, value: Option<&[u8]>, partition: Option<i32>) {
+        let mut record: BaseRecord<'_, [u8], [u8], Box<u64>> =
+            BaseRecord::with_opaque_to(&self.topic, Box::new(n));
+        record.key = key.map(str::as_bytes);
+        record.payload = value;
+        record.partition = partition;
+        loop {
+            match self.producer.send(record) {
+                Ok(()) => return,
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), again)) => {
+                    record = again;
+                    time::pause(Duration::from_millis(5));
+                }
+                Err((error, _)) => panic!("{error}"),
+            }
+        }
+    }
+
+    /// Waits until all are acknowledged, and says where they lie.
+    pub fn places(&self) -> BTreeMap<u64, Place> {
+        self.producer.flush(Duration::from_secs(300)).unwrap();
+        self.producer.context().0.lock().unwrap().clone()
+    }
+}
+
+/// Everything that is in a topic now.
+pub fn read_all(brokers: &str, topic: &str, isolation: Isolation) -> Vec<Seen> {
+    let (consumer, mut open) = from_beginning(brokers, topic, isolation);
+    let mut seen = Vec::new();
+    let end = Instant::now() + WAIT;
+    while open > 0 {
+        assert!(Instant::now() < end, "the end of {topic} was not reached");
+        match consumer.poll(Duration::from_millis(100)) {
+            Some(Ok(record)) => seen.push(as_seen(&record)),
+            Some(Err(KafkaError::PartitionEOF(_))) => open -= 1,
+            Some(Err(error)) => panic!("reading {topic}: {error}"),
+            None => {}
+        }
+    }
+    seen
+}
+
+/// A reader of all partitions from their beginning, and how many there are.
+pub fn from_beginning(brokers: &str, topic: &str, isolation: Isolation) -> (BaseConsumer, usize) {
+    let consumer: BaseConsumer = reader(brokers, "stranger", isolation)
+        .set("enable.partition.eof", "true")
+        .set("fetch.wait.max.ms", "50")
+        .create()
+        .unwrap();
+    let mut list = TopicPartitionList::new();
+    for partition in partitions(&consumer, topic) {
+        list.add_partition_offset(topic, partition, Offset::Beginning).unwrap();
+    }
+    assert!(list.count() > 0, "there is no topic {topic}");
+    consumer.assign(&list).unwrap();
+    (consumer, list.count())
+}
+
+/// The settings of a reader that joins no group.
+pub fn reader(brokers: &str, group: &str, isolation: Isolation) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", brokers)
+        .set("group.id", group)
+        .set("enable.auto.commit", "false")
+        .set("isolation.level", isolation.word());
+    config
+}
+
+/// The partitions of a topic.
+pub fn partitions(consumer: &BaseConsumer, topic: &str) -> Vec<i32> {
+    let metadata = consumer.fetch_metadata(Some(topic), WAIT).unwrap();
+    metadata.topics().iter().flat_map(|t| t.partitions()).map(|one| one.id()).collect()
+}
+
+/// A record, copied out.
+pub fn as_seen(record: &rdkafka::message::BorrowedMessage<'_>) -> Seen {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let headers = record.headers().into_iter().flat_map(|headers| headers.iter());
+    let headers = headers.filter_map(|one| Some((one.key.to_owned(), text(one.value?)))).collect();
+    Seen {
+        at: (record.partition(), record.offset()),
+        seen: time::now(),
+        key: text(record.key().unwrap_or_default()),
+        value: record.payload().unwrap_or_default().to_vec(),
+        headers,
+    }
+}
+
+/// How many partitions each member of a group has; empty while it is being balanced.
+pub fn shares(brokers: &str, group: &str) -> Vec<usize> {
+    let consumer: BaseConsumer = reader(brokers, "watch", Isolation::Uncommitted).create().unwrap();
+    let Ok(found) = consumer.fetch_group_list(Some(group), WAIT) else { return Vec::new() };
+    let Some(group) = found.groups().iter().find(|one| one.state() == "Stable") else {
+        return Vec::new();
+    };
+    group.members().iter().map(|one| share(one.assignment().unwrap_or_default())).collect()
+}
+
+/// Partitions in an assignment as the protocol writes it: a version, then topics with their partitions.
+fn share(bytes: &[u8]) -> usize {
+    let number = |at: usize| {
+        let four = bytes.get(at..at + 4)?;
+        usize::try_from(i32::from_be_bytes(four.try_into().ok()?)).ok()
+    };
+    let count = || {
+        let (mut at, mut partitions) = (6, 0);
+        for _ in 0..number(2)? {
+            let name = bytes.get(at..at + 2)?;
+            at += 2 + usize::from(u16::from_be_bytes(name.try_into().ok()?));
+            partitions += number(at)?;
+            at += 4 + 4 * number(at)?;
+        }
+        Some(partitions)
+    };
+    count().unwrap_or(0)
+}

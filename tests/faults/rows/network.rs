@@ -1,0 +1,95 @@
+//! F8, F9: what the network does between engines and broker.
+
+use std::time::{Duration, Instant};
+
+use crate::job::Plan;
+use crate::play::{Play, Stage};
+use crate::proxy::{Proxy, Weather};
+use crate::report::Outcome;
+use crate::services::{Kafka, free_port, until};
+use crate::time;
+
+/// Error codes of a broker that refuses an end from an older producer of the same name.
+const REFUSALS: [i16; 2] = [47, 90];
+
+/// A row whose engines reach a broker of their own through a proxy.
+fn behind(stage: &Stage, row: &str, plan: Plan) -> (Kafka, Proxy, Play) {
+    let (door, port) = (free_port(), free_port());
+    let proxy = Proxy::start(port, door);
+    let kafka = Kafka::start_behind(&stage.services.dir("kafka"), door, port);
+    let kafka = kafka.unwrap_or_else(|missing| panic!("{missing}"));
+    let engines = format!("127.0.0.1:{port}");
+    let mut play = Play::prepare(stage, row, plan, &kafka.brokers(), &engines);
+    play.fleet.start_all();
+    play.balanced();
+    play.feed(stage.seed);
+    (kafka, proxy, play)
+}
+
+/// F8: connections are reset, refused, or fall silent for a while.
+pub fn cuts(stage: &Stage) -> Outcome {
+    let cuts = stage.pick(6, 30);
+    let events = stage.events(1_000, 10_000);
+    let longest = Duration::from_secs(stage.pick(15, 60));
+    let mut plan = Plan::new(events, f64::from(cuts) * stage.pick(8.0, 25.0));
+    plan.client = "session.timeout.ms: 10000, reconnect.backoff.max.ms: 500";
+    let (_kafka, proxy, mut play) = behind(stage, "F8", plan);
+    let mut kinds = [0; 3];
+    for cut in 0..cuts {
+        let wait = play.between(Duration::from_secs(2), Duration::from_secs(5));
+        time::pause(wait);
+        // Short ones are as telling as long ones: most are short.
+        let most = if cut % 3 == 0 { longest } else { Duration::from_secs(4) };
+        let lasts = play.between(Duration::from_secs(1), most);
+        let kind = usize::try_from(cut % 3).unwrap_or(0);
+        kinds[kind] += 1;
+        match kind {
+            0 => proxy.set(Weather::Silent),
+            1 => proxy.set(Weather::Cut),
+            _ => proxy.reset(),
+        }
+        let end = Instant::now() + lasts;
+        while Instant::now() < end {
+            play.lost();
+            play.fleet.look();
+            time::pause(Duration::from_millis(100));
+        }
+        proxy.set(Weather::Fair);
+    }
+    play.lost();
+    play.faults = format!("{} silences, {} cuts, {} resets", kinds[0], kinds[1], kinds[2]);
+    play.end()
+}
+
+/// F9: the end of a transaction arrives in the middle of a later one.
+pub fn late_ends(stage: &Stage) -> Outcome {
+    let holds = stage.pick(5, 20);
+    let events = stage.events(1_000, 10_000);
+    let mut plan = Plan::new(events, holds as f64 * 5.0);
+    plan.instances = 1;
+    let (_kafka, proxy, mut play) = behind(stage, "F9", plan);
+    play.faults = format!("{holds} late ends of transactions");
+    for held in 1..=holds {
+        proxy.hold_next_end();
+        let arrived = until(Duration::from_secs(60), || match proxy.settled().len() {
+            n if n >= held => Ok(()),
+            n => Err(format!("{n} of {held} late ends arrived")),
+        });
+        play.fleet.look();
+        if let Err(reason) = arrived {
+            play.wrong.push(reason);
+            break;
+        }
+        let wait = play.between(Duration::from_millis(200), Duration::from_secs(2));
+        time::pause(wait);
+    }
+    for held in proxy.settled() {
+        match held.late {
+            Some(code) if REFUSALS.contains(&code) => {}
+            Some(0) => play.wrong.push("a late end was applied to a later transaction".to_owned()),
+            other => play.wrong.push(format!("a late end was answered with {other:?}")),
+        }
+    }
+    play.notes.push(format!("late ends were answered with {:?}", proxy.settled()));
+    play.end()
+}
