@@ -83,7 +83,8 @@ impl World {
 
     /// A broker that only this story uses. It needs `OwnKafka`.
     pub fn own_kafka(&self) -> Kafka {
-        Kafka::start(&self.services.dir("own-kafka")).unwrap_or_else(|missing| panic!("{missing}"))
+        Kafka::start(&self.services.dir("own-kafka"), None)
+            .unwrap_or_else(|missing| panic!("{missing}"))
     }
 
     /// A registry that only this story uses.

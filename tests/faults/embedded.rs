@@ -103,7 +103,7 @@ impl Embedded {
             wrong: Vec::new(),
             notes: Vec::new(),
             faults: String::new(),
-            terms: Terms::default(),
+            terms: Terms { paid_once: true, strict: false },
             dir,
             seen,
             watcher: Some(watcher),

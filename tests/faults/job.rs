@@ -73,7 +73,8 @@ impl Plan {
             stuck: 0,
             rules: String::new(),
             client: "session.timeout.ms: 10000",
-            engine: "drain: 10s",
+            // What dies from outside is no poison.
+            engine: "drain: 10s, crash_loop: 0",
             stage: "    retry: { attempts: 8 }\n",
             pipeline: "",
         }

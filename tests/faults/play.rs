@@ -98,7 +98,7 @@ impl Play {
             wrong: Vec::new(),
             notes: Vec::new(),
             faults: String::new(),
-            terms: Terms::default(),
+            terms: Terms { paid_once: true, strict: false },
             lost: Vec::new(),
             dir,
             load: None,

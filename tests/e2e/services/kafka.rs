@@ -43,17 +43,9 @@ impl Kafka {
         PART.obtain().map_err(Missing::Part)
     }
 
-    /// A fresh broker with its data in `dir`.
-    pub fn start(dir: &Path) -> Result<Kafka, Missing> {
-        Self::start_with(dir, None)
-    }
-
-    /// One with a second door at the first port, whose clients are told to come to the second: there is a proxy.
-    pub fn start_behind(dir: &Path, door: u16, proxy: u16) -> Result<Kafka, Missing> {
-        Self::start_with(dir, Some((door, proxy)))
-    }
-
-    fn start_with(dir: &Path, side: Option<(u16, u16)>) -> Result<Kafka, Missing> {
+    /// A fresh broker with its data in `dir`. With a second door at the first port of `side`, its clients there are told to
+    /// come to the second: there is a proxy.
+    pub fn start(dir: &Path, side: Option<(u16, u16)>) -> Result<Kafka, Missing> {
         let jars = Self::obtain()?;
         fresh(|| {
             let server = Server::new("broker", dir);

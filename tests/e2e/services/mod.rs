@@ -104,7 +104,7 @@ impl Services {
             service.as_ref().map(|_| ()).map_err(Missing::clone)
         }
         match need {
-            Need::Kafka => state(self.kafka.get_or_init(|| Kafka::start(&self.dir("kafka")))),
+            Need::Kafka => state(self.kafka.get_or_init(|| Kafka::start(&self.dir("kafka"), None))),
             Need::Registry => {
                 state(self.registry.get_or_init(|| Registry::start(&self.dir("registry"))))
             }

@@ -16,7 +16,7 @@ const REFUSALS: [i16; 2] = [47, 90];
 fn behind(stage: &Stage, row: &str, plan: Plan) -> (Kafka, Proxy, Play) {
     let (door, port) = (free_port(), free_port());
     let proxy = Proxy::start(port, door);
-    let kafka = Kafka::start_behind(&stage.services.dir("kafka"), door, port);
+    let kafka = Kafka::start(&stage.services.dir("kafka"), Some((door, port)));
     let kafka = kafka.unwrap_or_else(|missing| panic!("{missing}"));
     let engines = format!("127.0.0.1:{port}");
     let mut play = Play::prepare(stage, row, plan, &kafka.brokers(), &engines);
