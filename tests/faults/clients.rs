@@ -61,8 +61,11 @@ impl Seen {
     }
 }
 
-/// Creates topics, with settings.
-pub fn create(brokers: &str, topics: &[(&str, i32, &[(&str, &str)])]) {
+/// A topic to make: its name, partitions and settings.
+pub type Wanted<'t> = (&'t str, i32, &'t [(&'t str, &'t str)]);
+
+/// Creates topics.
+pub fn create(brokers: &str, topics: &[Wanted<'_>]) {
     let admin: AdminClient<DefaultClientContext> =
         ClientConfig::new().set("bootstrap.servers", brokers).create().unwrap();
     let topics: Vec<NewTopic<'_>> = topics

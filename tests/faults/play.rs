@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::checker::{Death, Facts, Finding, Kind, Sent, Terms, judge};
+use crate::checker::{Death, Facts, Finding, Kind, Sent, Terms, judge, paid_again};
 use crate::clients::shares;
 use crate::fleet::Fleet;
 use crate::job::{Job, Plan};
 use crate::report::Outcome;
 use crate::services::{Services, free_port, until};
 use crate::time;
-use crate::watch::{Scene, Watch};
+use crate::watch::{Looks, Scene, Watch};
 
 /// Without any new result for that long, nothing more will come.
 const STUCK: Duration = Duration::from_secs(90);
@@ -240,9 +240,9 @@ impl Play {
         while self.watch.results() < facts.settled.len() && Instant::now() < end {
             time::pause(Duration::from_millis(50));
         }
-        let (live, marks, held_up) = self.watch.end();
+        let Looks { live, marks, held_up } = self.watch.end();
         facts.deaths = std::mem::take(&mut self.fleet.deaths);
-        facts.marks = marks.into_iter().map(|(_, mark)| mark).collect();
+        facts.marks = marks;
         facts.live = live.iter().map(|(sighting, _)| *sighting).collect();
         facts.held_up = held_up;
         let recovery = recovery(&facts, &live);
@@ -252,6 +252,9 @@ impl Play {
         self.wrong.append(&mut self.fleet.ended);
         let wrong = self.wrong.into_iter().map(|what| Finding { check: "row", what });
         findings.extend(wrong);
+        let text: String = paid_again(&facts).iter().map(|call| format!("{call:?}\n")).collect();
+        let text = format!("{:?}\n{text}", facts.deaths);
+        std::fs::write(self.dir.join("paid-again.txt"), text).unwrap();
         keep(&self.dir);
         Outcome {
             events: facts.sent.len(),

@@ -25,6 +25,16 @@ pub struct Watch {
     threads: Vec<JoinHandle<()>>,
 }
 
+/// What was seen.
+pub struct Looks {
+    /// Committed results in the order they were seen, with the partition of their events.
+    pub live: Vec<(Sighting, i32)>,
+    /// Progress, in order.
+    pub marks: Vec<Mark>,
+    /// The longest that an open transaction held readers up, in milliseconds.
+    pub held_up: i64,
+}
+
 #[derive(Default)]
 struct State {
     stop: AtomicBool,
@@ -34,8 +44,7 @@ struct State {
     live: Mutex<Vec<(Sighting, i32)>>,
     /// By partition of the source, the last event with a result.
     highest: Mutex<BTreeMap<i32, i64>>,
-    /// Progress, by its time.
-    marks: Mutex<Vec<(i64, Mark)>>,
+    marks: Mutex<Vec<Mark>>,
     held_up: Mutex<i64>,
 }
 
@@ -88,7 +97,7 @@ impl Watch {
     /// What was committed last, by partition of the source.
     pub fn bases(&self) -> BTreeMap<i32, i64> {
         let marks = self.state.marks.lock().unwrap();
-        marks.iter().map(|(_, mark)| (mark.partition, mark.base)).collect()
+        marks.iter().map(|mark| (mark.partition, mark.base)).collect()
     }
 
     /// The most that lies between a committed base and the last result committed behind it, told by what was seen: the
@@ -101,11 +110,13 @@ impl Watch {
     }
 
     /// Ends, and hands over what was seen.
-    pub fn end(mut self) -> (Vec<(Sighting, i32)>, Vec<(i64, Mark)>, i64) {
+    pub fn end(mut self) -> Looks {
         self.stop();
-        let take = |list: &Mutex<Vec<_>>| std::mem::take(&mut *list.lock().unwrap());
-        let marks = std::mem::take(&mut *self.state.marks.lock().unwrap());
-        (take(&self.state.live), marks, *self.state.held_up.lock().unwrap())
+        Looks {
+            live: std::mem::take(&mut *self.state.live.lock().unwrap()),
+            marks: std::mem::take(&mut *self.state.marks.lock().unwrap()),
+            held_up: *self.state.held_up.lock().unwrap(),
+        }
     }
 
     fn stop(&mut self) {
@@ -174,7 +185,7 @@ fn progress(state: &State, brokers: &str, group: &str, source: &str) {
             let metadata = one.metadata().len();
             if last.insert(one.partition(), (base, metadata)) != Some((base, metadata)) {
                 let mark = Mark { partition: one.partition(), base, metadata };
-                state.marks.lock().unwrap().push((time::now(), mark));
+                state.marks.lock().unwrap().push(mark);
             }
         }
     }

@@ -7,7 +7,7 @@
 #![expect(clippy::disallowed_methods, reason = "what a run is told stands in its environment")]
 
 #[path = "../faults/checker/mod.rs"]
-#[expect(dead_code, reason = "its figures are for a report")]
+#[expect(dead_code, unused_imports, reason = "its figures are for a report")]
 mod checker;
 mod conformance;
 mod diagnostics;

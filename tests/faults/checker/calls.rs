@@ -31,6 +31,18 @@ pub(super) fn judge(facts: &Facts, terms: Terms, found: &mut Findings, figures: 
     }
 }
 
+/// All calls of stages that were paid more than once, by event and time.
+pub fn paid_again(facts: &Facts) -> Vec<&Call> {
+    let mut times: BTreeMap<(u64, &str), Vec<&Call>> = BTreeMap::new();
+    for call in &facts.calls {
+        times.entry((call.n, &call.stage)).or_default().push(call);
+    }
+    let costly = |calls: &&Vec<&Call>| {
+        calls.iter().filter(|call| call.delivered || call.status.is_none()).count() > 1
+    };
+    times.values().filter(costly).flatten().copied().collect()
+}
+
 /// Whether it was in flight when its instance died: begun, and not ended for longer than an outcome needs to be durable.
 fn open_at_a_death(call: &Call, facts: &Facts) -> bool {
     facts.deaths.iter().any(|death| {

@@ -17,6 +17,8 @@ use std::collections::{BTreeMap, BTreeSet};
 mod calls;
 mod money;
 
+pub use calls::paid_again;
+
 /// A partition and an offset in it.
 pub type Place = (i32, i64);
 
