@@ -1,6 +1,6 @@
 //! Which topics a set of plans reads and writes, whether they are there, and making them when that is allowed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::codec::{CodecError, CodecErrorKind, Codecs, Content};
@@ -119,6 +119,25 @@ pub async fn missing(log: &dyn Log, needs: &[Need]) -> Result<Vec<Need>, StreamE
     let there = log.topics().await?;
     let absent = |need: &&Need| there.iter().all(|topic| topic.name != need.name);
     Ok(needs.iter().filter(absent).cloned().collect())
+}
+
+/// What is wrong with journals that have fewer partitions than an input of their group, in words: partition *n* of the
+/// journal belongs to partition *n* of the inputs.
+pub fn narrow_journals(needs: &[Need], partitions: &HashMap<Arc<str>, i32>) -> Vec<String> {
+    let count = |name: &Arc<str>| partitions.get(name).copied().unwrap_or(0);
+    let journals = needs.iter().filter(|need| need.role == Role::Journal);
+    let narrow = journals.filter_map(|need| {
+        let (journal, widest) = (count(&need.name), need.like.iter().max_by_key(|of| count(of))?);
+        let wanted = count(widest);
+        (journal < wanted).then(|| {
+            format!(
+                "the call journal `{}` has {journal} partitions, its input `{widest}` has {wanted}: \
+                 add partitions to the journal, to have as many",
+                need.name
+            )
+        })
+    });
+    narrow.collect()
 }
 
 /// Makes the topics that are not there. `partitions` is what the settings say of a topic; else it follows the topic it

@@ -7,17 +7,15 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::decode::identify;
 use super::emit::Emitted;
-use super::gate::{self, Pass, Waiting};
+use super::gate::Pass;
 use super::lanes::{Arrival, Lane};
 use super::member::Member;
 use super::notebook::{Caution, Notebook};
 use super::partition::Pending;
-use super::refusal::Refusal;
+use super::recover::carefully;
 use super::tracker::Receive;
-use super::{Line, carry, refused};
-use crate::journal::{Binding, Entry, What};
+use crate::journal::Binding;
 use crate::stream::{Epoch, Record, TopicPartition};
 
 /// A record that is to be processed, under the assignment it came with.
@@ -63,46 +61,6 @@ pub(super) struct Finished {
     pub(super) lane: Option<Lane>,
     pub(super) event: Emitted,
     pub(super) last_resort: bool,
-}
-
-/// An event that may not run beside those that do.
-pub(super) struct HeldBack {
-    pub(super) lane: Lane,
-    pub(super) consumed: Arc<Consumed>,
-    waiting: Option<Waiting>,
-}
-
-/// Carries an event that may have been running when the process died: its start is written down before, and one that
-/// died alone too often is not run again.
-async fn carefully(line: &Line, consumed: Arc<Consumed>, pass: &Pass) -> Emitted {
-    let Caution { tell, deaths, condemned } = consumed.caution;
-    if condemned {
-        return refused(line, &consumed, Refusal::CrashLoop { deaths }).await;
-    }
-    let told = consumed.journal.as_ref().filter(|_| tell || pass.cohort > 0);
-    let Some(journal) = told.cloned() else { return carry(line, consumed).await };
-    let (event, ..) = identify(&line.decoder.cluster, &consumed);
-    let entry = |what| Entry {
-        place: journal.place.clone(),
-        event: Some(event),
-        run: journal.writer.run(),
-        what,
-    };
-    let start = entry(What::Start { cohort: pass.cohort });
-    if let Err(error) = journal.writer.append_durably(start).await {
-        tracing::warn!(%event, %error, "a start can't be written down");
-    }
-    let emitted = carry(line, consumed).await;
-    // A suspect that came through is cleared before the next one may run.
-    match pass.cohort {
-        0 => journal.writer.append(entry(What::Ended)),
-        _ => {
-            if let Err(error) = journal.writer.append_durably(entry(What::Ended)).await {
-                tracing::warn!(%event, %error, "an end can't be written down");
-            }
-        }
-    }
-    emitted
 }
 
 impl Member {
@@ -209,35 +167,7 @@ impl Member {
         true
     }
 
-    /// Starts an event as soon as it may run beside those that do.
-    fn start(&mut self, lane: Lane, consumed: Arc<Consumed>) {
-        match self.gate.enter(consumed.caution.deaths) {
-            Some(pass) => self.launch(lane, consumed, pass),
-            None => {
-                let suspect = consumed.caution.deaths >= gate::SUSPECT;
-                let waiting = suspect.then(|| self.gate.wait());
-                self.held_back.push_back(HeldBack { lane, consumed, waiting });
-            }
-        }
-    }
-
-    /// Starts what was held back and may run now.
-    pub(super) fn start_held_back(&mut self) {
-        for _ in 0..self.held_back.len() {
-            let Some(HeldBack { lane, consumed, waiting }) = self.held_back.pop_front() else {
-                return;
-            };
-            match self.gate.enter(consumed.caution.deaths) {
-                Some(pass) => {
-                    drop(waiting);
-                    self.launch(lane, consumed, pass);
-                }
-                None => self.held_back.push_back(HeldBack { lane, consumed, waiting }),
-            }
-        }
-    }
-
-    fn launch(&mut self, lane: Lane, consumed: Arc<Consumed>, pass: Pass) {
+    pub(super) fn launch(&mut self, lane: Lane, consumed: Arc<Consumed>, pass: Pass) {
         let Some(partition) = self.partitions.get_mut(&lane.at) else { return };
         partition.flying += 1;
         self.flying += 1;

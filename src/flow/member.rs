@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::Line;
 use super::commit::{Committing, committed};
-use super::consume::{Consumed, Finished, HeldBack};
+use super::consume::{Consumed, Finished};
 use super::emit::Emitted;
 use super::gate::Gate;
 use super::lanes::Lanes;
@@ -22,14 +22,13 @@ use super::notebook::{Keeping, Notebook};
 use super::outage::Outages;
 use super::outbox::{Limits, Outbox};
 use super::partition::{Partition, Pending};
+use super::recover::{HeldBack, RESTORES, Restored, drop_held_back};
 use super::workers::Workers;
 use crate::base::clock::Clock;
-use crate::base::retry::Backoff;
 use crate::journal::Memory;
-use crate::journal::restore::restore;
 use crate::stream::{
-    Assignment, CommitError, Delivery, LogReader, LogWriter, Progress, StreamError,
-    StreamErrorKind, TopicPartition,
+    CommitError, Delivery, LogReader, LogWriter, Progress, StreamError, StreamErrorKind,
+    TopicPartition,
 };
 
 /// Bounds of a member.
@@ -77,27 +76,6 @@ pub trait Watch: Send + Sync {
     fn released(&self, at: &TopicPartition);
 }
 
-/// Partitions whose journals are read at a time.
-const RESTORES: usize = 8;
-/// Between two tries to read a journal.
-const RESTORE_AGAIN: Backoff =
-    Backoff { base: Duration::from_millis(100), most: Duration::from_secs(5) };
-
-/// The journal of a partition was read, or can't be.
-struct Restored {
-    at: TopicPartition,
-    epoch: crate::stream::Epoch,
-    memory: Result<Memory, StreamError>,
-}
-
-/// Takes the events of a partition out of those that are held back.
-fn drop_held_back(held_back: &mut VecDeque<HeldBack>, at: &TopicPartition) -> Vec<Arc<Consumed>> {
-    let (theirs, others) = held_back.drain(..).partition(|held: &HeldBack| held.lane.at == *at);
-    *held_back = others;
-    let theirs: VecDeque<HeldBack> = theirs;
-    theirs.into_iter().map(|held| held.consumed).collect()
-}
-
 /// Why a member left.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Left {
@@ -120,8 +98,8 @@ pub struct Member {
     pub(super) gate: Gate,
     pub(super) held_back: VecDeque<HeldBack>,
     pub(super) keeping: Option<Keeping>,
-    restoring: FuturesUnordered<BoxFuture<'static, Restored>>,
-    restores: Arc<Semaphore>,
+    pub(super) restoring: FuturesUnordered<BoxFuture<'static, Restored>>,
+    pub(super) restores: Arc<Semaphore>,
     pub(super) finished: (mpsc::UnboundedSender<Finished>, mpsc::UnboundedReceiver<Finished>),
     pub(super) last_resorts: Vec<(TopicPartition, i64)>,
     pub(super) bounds: Bounds,
@@ -292,40 +270,6 @@ impl Member {
                 }
             }
         }
-    }
-
-    /// Reads the journal of a partition, a few at a time; nothing of it starts before.
-    fn restore(&self, assignment: &Assignment, notebook: &Notebook) {
-        let Assignment { at, epoch, progress, .. } = assignment.clone();
-        let (writer, places) = (Arc::clone(notebook.writer()), Arc::clone(&self.restores));
-        self.restoring.push(Box::pin(async move {
-            let _place = places.acquire_owned().await;
-            let mut tries = 0;
-            let memory = loop {
-                match restore(&writer, &at, &progress).await {
-                    Err(error) if error.kind == StreamErrorKind::Unavailable => {
-                        tries += 1;
-                        tracing::warn!(%at, %error, "the journal can't be read, trying again");
-                        sleep(RESTORE_AGAIN.wait(tries, u64::MAX, None)).await;
-                    }
-                    memory => break memory,
-                }
-            };
-            Restored { at, epoch, memory }
-        }));
-    }
-
-    fn restored(&mut self, restored: Restored) -> Result<(), StreamError> {
-        let Restored { at, epoch, memory } = restored;
-        let memory = memory?;
-        let Some(partition) = self.partitions.get_mut(&at) else { return Ok(()) };
-        if partition.tracker.epoch() == epoch
-            && let Some(notebook) = &mut partition.notebook
-        {
-            self.watch.restored(&at, &memory);
-            notebook.restored(memory);
-        }
-        Ok(())
     }
 
     /// Ends the intake of every partition; the loop goes on until they are drained.

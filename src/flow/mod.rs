@@ -46,6 +46,7 @@ pub mod observe;
 pub mod outage;
 pub mod outbox;
 pub mod partition;
+pub mod recover;
 pub mod refusal;
 pub mod report;
 pub mod run;

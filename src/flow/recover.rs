@@ -1,0 +1,151 @@
+//! What a member does about the past before it goes on: it reads the journals of the partitions it was given, keeps
+//! suspects apart from all others, and has it written down that an event starts which may have been running when the
+//! process died.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::consume::Consumed;
+use super::decode::identify;
+use super::emit::Emitted;
+use super::gate::{self, Pass, Waiting};
+use super::lanes::Lane;
+use super::member::Member;
+use super::notebook::{Caution, Notebook};
+use super::refusal::Refusal;
+use super::{Line, carry, refused};
+use crate::base::retry::Backoff;
+use crate::journal::restore::restore;
+use crate::journal::{Entry, Memory, What};
+use crate::stream::{Assignment, Epoch, StreamError, StreamErrorKind, TopicPartition};
+
+/// Partitions whose journals are read at a time.
+pub(super) const RESTORES: usize = 8;
+/// Between two tries to read a journal.
+const RESTORE_AGAIN: Backoff =
+    Backoff { base: Duration::from_millis(100), most: Duration::from_secs(5) };
+
+/// The journal of a partition was read, or can't be.
+pub(super) struct Restored {
+    at: TopicPartition,
+    epoch: Epoch,
+    memory: Result<Memory, StreamError>,
+}
+
+/// Takes the events of a partition out of those that are held back.
+pub(super) fn drop_held_back(
+    held_back: &mut VecDeque<HeldBack>,
+    at: &TopicPartition,
+) -> Vec<Arc<Consumed>> {
+    let (theirs, others) = held_back.drain(..).partition(|held: &HeldBack| held.lane.at == *at);
+    *held_back = others;
+    let theirs: VecDeque<HeldBack> = theirs;
+    theirs.into_iter().map(|held| held.consumed).collect()
+}
+
+/// An event that may not run beside those that do.
+pub(super) struct HeldBack {
+    pub(super) lane: Lane,
+    pub(super) consumed: Arc<Consumed>,
+    waiting: Option<Waiting>,
+}
+
+/// Carries an event that may have been running when the process died: its start is written down before, and one that
+/// died alone too often is not run again.
+pub(super) async fn carefully(line: &Line, consumed: Arc<Consumed>, pass: &Pass) -> Emitted {
+    let Caution { tell, deaths, condemned } = consumed.caution;
+    if condemned {
+        return refused(line, &consumed, Refusal::CrashLoop { deaths }).await;
+    }
+    let told = consumed.journal.as_ref().filter(|_| tell || pass.cohort > 0);
+    let Some(journal) = told.cloned() else { return carry(line, consumed).await };
+    let (event, ..) = identify(&line.decoder.cluster, &consumed);
+    let entry = |what| Entry {
+        place: journal.place.clone(),
+        event: Some(event),
+        run: journal.writer.run(),
+        what,
+    };
+    let start = entry(What::Start { cohort: pass.cohort });
+    if let Err(error) = journal.writer.append_durably(start).await {
+        tracing::warn!(%event, %error, "a start can't be written down");
+    }
+    let emitted = carry(line, consumed).await;
+    // A suspect that came through is cleared before the next one may run.
+    match pass.cohort {
+        0 => journal.writer.append(entry(What::Ended)),
+        _ => {
+            if let Err(error) = journal.writer.append_durably(entry(What::Ended)).await {
+                tracing::warn!(%event, %error, "an end can't be written down");
+            }
+        }
+    }
+    emitted
+}
+
+impl Member {
+    /// Reads the journal of a partition, a few at a time; nothing of it starts before.
+    pub(super) fn restore(&self, assignment: &Assignment, notebook: &Notebook) {
+        let Assignment { at, epoch, progress, .. } = assignment.clone();
+        let (writer, places) = (Arc::clone(notebook.writer()), Arc::clone(&self.restores));
+        self.restoring.push(Box::pin(async move {
+            let _place = places.acquire_owned().await;
+            let mut tries = 0;
+            let memory = loop {
+                match restore(&writer, &at, &progress).await {
+                    Err(error) if error.kind == StreamErrorKind::Unavailable => {
+                        tries += 1;
+                        tracing::warn!(%at, %error, "the journal can't be read, trying again");
+                        sleep(RESTORE_AGAIN.wait(tries, u64::MAX, None)).await;
+                    }
+                    memory => break memory,
+                }
+            };
+            Restored { at, epoch, memory }
+        }));
+    }
+
+    pub(super) fn restored(&mut self, restored: Restored) -> Result<(), StreamError> {
+        let Restored { at, epoch, memory } = restored;
+        let memory = memory?;
+        let Some(partition) = self.partitions.get_mut(&at) else { return Ok(()) };
+        if partition.tracker.epoch() == epoch
+            && let Some(notebook) = &mut partition.notebook
+        {
+            self.watch.restored(&at, &memory);
+            notebook.restored(memory);
+        }
+        Ok(())
+    }
+
+    /// Starts an event as soon as it may run beside those that do.
+    pub(super) fn start(&mut self, lane: Lane, consumed: Arc<Consumed>) {
+        match self.gate.enter(consumed.caution.deaths) {
+            Some(pass) => self.launch(lane, consumed, pass),
+            None => {
+                let suspect = consumed.caution.deaths >= gate::SUSPECT;
+                let waiting = suspect.then(|| self.gate.wait());
+                self.held_back.push_back(HeldBack { lane, consumed, waiting });
+            }
+        }
+    }
+
+    /// Starts what was held back and may run now.
+    pub(super) fn start_held_back(&mut self) {
+        for _ in 0..self.held_back.len() {
+            let Some(HeldBack { lane, consumed, waiting }) = self.held_back.pop_front() else {
+                return;
+            };
+            match self.gate.enter(consumed.caution.deaths) {
+                Some(pass) => {
+                    drop(waiting);
+                    self.launch(lane, consumed, pass);
+                }
+                None => self.held_back.push_back(HeldBack { lane, consumed, waiting }),
+            }
+        }
+    }
+}
