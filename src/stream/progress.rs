@@ -42,6 +42,11 @@ impl Progress {
         Progress { base, high: base, ..Progress::default() }
     }
 
+    /// The offset counts, and nothing else is known: an operator set it, or what was committed with it can't be read.
+    pub fn known_by_offset(base: i64) -> Self {
+        Progress { journal_low: Progress::NO_JOURNAL, ..Progress::starting_at(base) }
+    }
+
     /// Whether that offset is done.
     pub fn is_done(&self, offset: i64) -> bool {
         offset < self.base

@@ -106,6 +106,23 @@ async fn a_partition_that_comes_back_brings_its_answers_along() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_offset_that_was_set_back_costs_nothing_again() {
+    let mut driver = Driver::new(PRICED, TWO_STAGES).await;
+    driver.pipe(Some("k"), json!({ "text": "hello" })).await;
+    driver.results(1).await;
+    driver.settled().await;
+    let at = TopicPartition { topic: "in".into(), partition: 0 };
+    driver.stop().await;
+    driver.log.set_committed("vivremotion.test", &at, 0, "");
+    driver.crash().await;
+    let results = driver.results(2).await;
+    assert_eq!(results[0]["id"], results[1]["id"]);
+    assert_eq!(results[0]["outputs"], results[1]["outputs"]);
+    driver.settled().await;
+    assert_eq!(driver.costs().len(), 2, "{:?}", driver.costs());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_replay_finds_the_finished_stages_of_its_first_run() {
     let pipeline = "source: { topic: in, from: earliest }\n\
         stages:\n\

@@ -147,7 +147,7 @@ impl Poll {
         match Progress::decode(base, &text) {
             Ok(progress) => Some(progress),
             Err(error) => match self.membership.on_corrupt_progress {
-                OnCorruptProgress::Replay => Some(Progress::starting_at(base)),
+                OnCorruptProgress::Replay => Some(Progress::known_by_offset(base)),
                 OnCorruptProgress::Fail => {
                     self.deliver(Err(StreamError {
                         kind: StreamErrorKind::CorruptProgress,

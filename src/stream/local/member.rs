@@ -49,7 +49,7 @@ fn find_starts(
             Some((base, text)) => match Progress::decode(base, &text) {
                 Ok(progress) => progress,
                 Err(_) if membership.on_corrupt_progress == OnCorruptProgress::Replay => {
-                    Progress::starting_at(base)
+                    Progress::known_by_offset(base)
                 }
                 Err(error) => return Ok(Err(corrupt(group, topic, &error))),
             },

@@ -176,7 +176,7 @@ impl State {
                 });
                 let progress = match Progress::decode(*base, text) {
                     Err(_) if on_corrupt == OnCorruptProgress::Replay => {
-                        Ok(Progress::starting_at(*base))
+                        Ok(Progress::known_by_offset(*base))
                     }
                     read => read,
                 };

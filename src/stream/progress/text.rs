@@ -92,8 +92,7 @@ impl Progress {
     /// the offset, or another client did.
     pub fn decode(base: i64, text: &str) -> Result<Progress, ProgressError> {
         if text.is_empty() {
-            let journal_low = Progress::NO_JOURNAL;
-            return Ok(Progress { journal_low, ..Progress::starting_at(base) });
+            return Ok(Progress::known_by_offset(base));
         }
         let body = text.strip_prefix(TAG).ok_or(ProgressError::Foreign)?;
         if body.len() > MAX_READ {

@@ -171,7 +171,7 @@ pub async fn corrupt(world: &World) {
     let (mut reader, _writer): Sides = log.join(replaying).await.unwrap();
     let both = all_assigned(&mut reader, 2).await;
     let second = both.iter().find(|one| one.at.partition == 1).unwrap();
-    assert_eq!(second.progress, Progress::starting_at(1));
+    assert_eq!(second.progress, Progress::known_by_offset(1));
     reader.close(WAIT).await.unwrap();
 }
 

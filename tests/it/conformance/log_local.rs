@@ -163,7 +163,7 @@ async fn unreadable_progress_stops_the_start_or_is_replayed() {
     assert_eq!(asked.kind, StreamErrorKind::CorruptProgress);
     let (mut reader, _writer) = log.join(membership(OnCorruptProgress::Replay)).await.unwrap();
     let Delivery::Assigned(assignment) = reader.next().await.unwrap() else { panic!() };
-    assert_eq!(assignment.progress, Progress::starting_at(7));
+    assert_eq!(assignment.progress, Progress::known_by_offset(7));
 }
 
 #[tokio::test]
