@@ -332,6 +332,8 @@ impl Member {
         let dropped: Vec<Arc<Consumed>> =
             tracked.chain(self.lanes.drain(at, epoch)).chain(held_back).collect();
         self.held_bytes -= dropped.iter().map(|consumed| consumed.size()).sum::<usize>();
+        let held_bytes = &mut self.held_bytes;
+        self.outbox.give_up(at, epoch, |event| *held_bytes -= event.consumed.size());
         self.last_resorts.retain(|(of, _)| of != at);
         self.watch.released(at);
     }

@@ -196,6 +196,30 @@ impl Outbox {
         batch
     }
 
+    /// A partition was given up: what waits of it is dropped at once. What stands behind a gap that will never be filled
+    /// would hold its bytes for ever.
+    pub fn give_up(
+        &mut self,
+        from: &TopicPartition,
+        under: Epoch,
+        mut dropped: impl FnMut(&Emitted),
+    ) {
+        let theirs = |at: &TopicPartition, epoch| at == from && epoch == under;
+        let (mut bytes, mut events) = (0, 0);
+        self.waiting.retain(|place| match place {
+            Place::Gap { at, epoch, .. } => !theirs(at, *epoch),
+            Place::Filled(event) if theirs(&event.at, event.epoch) => {
+                bytes += event.bytes;
+                events += 1;
+                dropped(event);
+                false
+            }
+            Place::Filled(_) => true,
+        });
+        self.bytes -= bytes;
+        self.events -= events;
+    }
+
     fn leaves(&mut self, event: &Emitted) {
         self.bytes -= event.bytes;
         self.events -= 1;

@@ -27,14 +27,16 @@ pub enum Subject<'a> {
 pub fn result(emitter: &Emitter, known: &Known<'_>, subject: Subject<'_>) -> ResultEvent {
     let plan = &emitter.plan;
     let consumed = known.consumed;
-    let (completed, refusal, attempts) = match subject {
+    // What could not be written is not tried again in the result that says so.
+    let (ran, completed, refusal, attempts) = match subject {
         Subject::Ran(completed) => {
-            (Some(completed), completed.verdict.as_ref().err(), &*completed.attempts)
+            let refusal = completed.verdict.as_ref().err();
+            (Some(completed), Some(completed), refusal, &*completed.attempts)
         }
         Subject::Undone(completed, refusal) => {
-            (Some(completed), Some(refusal), &*completed.attempts)
+            (None, Some(completed), Some(refusal), &*completed.attempts)
         }
-        Subject::Refused(refusal, attempts) => (None, Some(refusal), attempts),
+        Subject::Refused(refusal, attempts) => (None, None, Some(refusal), attempts),
     };
     let (amount, unpriced) = total(attempts);
     let micros =
@@ -60,7 +62,7 @@ pub fn result(emitter: &Emitter, known: &Known<'_>, subject: Subject<'_>) -> Res
         index: 0,
         is_final: true,
         error: refusal.map(Refusal::failure),
-        outputs: outputs(emitter, completed),
+        outputs: ran.map_or_else(BTreeMap::new, |completed| outputs(emitter, completed)),
         stages: completed.map_or_else(Vec::new, |completed| completed.runs.clone()),
         amount,
         currency: emitter.currency.to_string(),
@@ -75,10 +77,8 @@ pub fn result(emitter: &Emitter, known: &Known<'_>, subject: Subject<'_>) -> Res
 }
 
 /// The values of the stages named in `sink.outputs` that are done: text verbatim, JSON as JSON text.
-fn outputs(emitter: &Emitter, completed: Option<&Completed>) -> BTreeMap<String, OutputValue> {
-    let (Some(completed), Some(sink)) = (completed, &emitter.plan.sink) else {
-        return BTreeMap::new();
-    };
+fn outputs(emitter: &Emitter, completed: &Completed) -> BTreeMap<String, OutputValue> {
+    let Some(sink) = &emitter.plan.sink else { return BTreeMap::new() };
     let shown = |stage: &usize| {
         let value = completed.values[*stage].as_ref()?;
         let (content_type, value) = match value {

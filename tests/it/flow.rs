@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use vivremotion::base::clock::parse_time;
 use vivremotion::flow::member::Bounds;
 use vivremotion::model::{Call, ChatReply, ChatRequest, EmbedRequest, Model, ModelError};
-use vivremotion::stream::{CommitErrorKind, TopicPartition};
+use vivremotion::stream::{CommitErrorKind, Topic, TopicPartition};
 
 use crate::support::driver::{Driver, text_header, value};
 
@@ -259,6 +259,44 @@ async fn a_batch_that_fails_is_written_later() {
     driver.settled().await;
     assert_eq!(driver.log.records("out").len(), 1);
     assert_eq!(driver.costs().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_event_starts_while_too_much_waits_to_be_committed() {
+    let bounds = Bounds { permits: 1, outbox: 5_000, ..Bounds::default() };
+    let driver = Driver::with(PRICED, &one("small"), 1, bounds, Vec::new()).await;
+    for _ in 0..20 {
+        driver.log.fail_next_commit(CommitErrorKind::Transient);
+    }
+    for n in 0..100 {
+        driver.pipe(None, json!({ "text": format!("t{n}") })).await;
+    }
+    driver.advance(Duration::from_secs(1)).await;
+    assert_eq!(driver.log.records("out").len(), 0, "nothing is committed yet");
+    let calls = driver.journal().len();
+    assert!((1..20).contains(&calls), "{calls} entries of calls, of events of some kilobytes each");
+    driver.settled().await;
+    assert_eq!(driver.log.records("out").len(), 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_too_large_fails_its_event_and_no_other() {
+    let pipeline = "source: { topic: in, from: earliest }\n\
+        stages: { answer: { map: \"{{ event.text }}\" } }\n\
+        sink: { topic: out }\n";
+    let driver = Driver::new(PRICED, pipeline).await;
+    let config = vec![("max.message.bytes".to_owned(), "6000".to_owned())];
+    driver.log.reconfigure(&Topic { name: "out".into(), partitions: 1, config });
+    driver.pipe(Some("k"), json!({ "text": "x".repeat(10_000) })).await;
+    driver.pipe(Some("k"), json!({ "text": "short" })).await;
+    driver.settled().await;
+    let results = driver.results(2).await;
+    assert_eq!(
+        (&results[0]["status"], &results[1]["status"]),
+        (&json!("failed"), &json!("completed"))
+    );
+    assert_eq!(results[0]["error"]["code"], "unwritable-output");
+    assert_eq!(driver.dead_letters(1).await.len(), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -18,5 +18,6 @@ mod journal;
 mod memory;
 mod pipelines;
 mod schemas;
+mod simulate;
 mod support;
 mod tidy;

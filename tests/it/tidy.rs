@@ -4,6 +4,7 @@
 mod borders;
 mod files;
 mod layers;
+mod planted;
 mod words;
 
 use std::fs;

@@ -125,6 +125,24 @@ fn a_fenced_member_leaves() {
     assert!(matches!(failed, Verdict::Leave(_)));
 }
 
+/// A world got stuck on this: the bytes behind the gap stayed counted, and no room was left for anything.
+#[test]
+fn a_partition_that_left_takes_along_what_stood_behind_a_gap() {
+    let (mut outbox, now) = (Outbox::new(Limits::default()), Instant::now());
+    outbox.push(keyed(0, 1), now);
+    outbox.push(keyed(1, 1), now);
+    outbox.push(Emitted { epoch: Epoch(2), ..event(7, 1) }, now);
+    let batch = outbox.take(|_, _| true, |_| ());
+    let bad = outbox.failed(batch, &error(CommitErrorKind::Unwritable(Some(0))), now, 0);
+    assert!(matches!(bad, Verdict::Bad(event, _) if event.offset == 0));
+    let mut dropped = Vec::new();
+    let at = event(0, 1).at;
+    outbox.give_up(&at, Epoch(1), |event| dropped.push(event.offset));
+    assert_eq!((dropped, outbox.len(), outbox.bytes()), (vec![1], 1, 10));
+    assert_eq!(outbox.take(|_, _| true, |_| ()).len(), 1);
+    assert!(outbox.is_empty());
+}
+
 /// An event of that key.
 fn keyed(offset: i64, key: u8) -> Emitted {
     let event = event(offset, 1 + offset as usize % 3);

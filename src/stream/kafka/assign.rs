@@ -17,6 +17,9 @@ use crate::stream::{
     TopicPartition,
 };
 
+#[cfg(test)]
+mod tests;
+
 /// Between two tries of a call that failed.
 const AGAIN: Duration = Duration::from_millis(50);
 /// A partition that can't be opened is told of this often.
@@ -26,6 +29,17 @@ const TELL: Duration = Duration::from_secs(10);
 fn is_out(code: RDKafkaErrorCode) -> bool {
     // A rebalance under way is none of these: the group waits for us.
     code != RDKafkaErrorCode::RebalanceInProgress && fault::subject_of(code) == Subject::Membership
+}
+
+/// Where the client is to start: the offsets that were read together with the done sets. With any other it would ask the
+/// group for them a second time, when they may have changed (R3).
+fn starts(opened: &[Opened]) -> Result<TopicPartitionList, KafkaError> {
+    let mut list = TopicPartitionList::with_capacity(opened.len().max(1));
+    for one in opened {
+        let offset = Offset::Offset(one.progress.base);
+        list.add_partition_offset(&one.at.topic, one.at.partition, offset)?;
+    }
+    Ok(list)
 }
 
 /// A partition that is ready to be read.
@@ -50,13 +64,10 @@ impl Poll {
         if self.note_expiry() || since.elapsed() >= self.session {
             return self.join_anew();
         }
-        let mut list = TopicPartitionList::with_capacity(opened.len().max(1));
-        for one in &opened {
-            let offset = Offset::Offset(one.progress.base);
-            if let Err(error) = list.add_partition_offset(&one.at.topic, one.at.partition, offset) {
-                self.report(&error);
-            }
-        }
+        let list = match starts(&opened) {
+            Ok(list) => list,
+            Err(error) => return self.refused(&error),
+        };
         // Even an empty answer is an answer.
         if let Err(error) = self.consumer.incremental_assign(&list) {
             return self.refused(&error);

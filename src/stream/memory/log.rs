@@ -133,6 +133,16 @@ impl Memory {
         });
     }
 
+    /// Gives a topic other settings; ones it does not know are left as they were.
+    pub fn reconfigure(&self, topic: &Topic) {
+        self.change(|state| {
+            let rules = TopicRules::read(topic);
+            if let (Some(held), Ok(rules)) = (state.topics.get_mut(&topic.name), rules) {
+                held.rules = rules;
+            }
+        });
+    }
+
     /// Sets what a group committed, as an operator's tool does.
     pub fn set_committed(&self, group: &str, at: &TopicPartition, base: i64, metadata: &str) {
         self.change(|state| {
@@ -146,6 +156,20 @@ impl Memory {
         let state = self.shared.state();
         let partitions = state.topics.get(topic).into_iter().flat_map(|held| &held.partitions);
         partitions.flat_map(|partition| partition.read(0, usize::MAX)).collect()
+    }
+
+    /// The same with the records that readers do not see yet, because a transaction before them is still under way.
+    pub fn written(&self, topic: &str) -> Vec<Record> {
+        let state = self.shared.state();
+        let partitions = state.topics.get(topic).into_iter().flat_map(|held| &held.partitions);
+        partitions.flat_map(|partition| partition.records.iter().cloned()).collect()
+    }
+
+    /// One past the last offset given in each partition of a topic.
+    pub fn ends(&self, topic: &str) -> Vec<i64> {
+        let state = self.shared.state();
+        let partitions = state.topics.get(topic).into_iter().flat_map(|held| &held.partitions);
+        partitions.map(|partition| partition.high).collect()
     }
 
     /// What is in force of a group's progress, partition by partition.

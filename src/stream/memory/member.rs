@@ -84,7 +84,10 @@ impl Reader {
             if let Some(group) = state.groups.get_mut(&self.group) {
                 change(group);
             }
-            state.assign(&self.group);
+            // A rebalance takes a while; under a clear sky nobody asks how long.
+            if state.weather.is_none() {
+                state.assign(&self.group);
+            }
         }
         self.shared.changed.notify_waiters();
     }

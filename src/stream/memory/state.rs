@@ -49,7 +49,7 @@ pub(super) struct Held {
 #[derive(Default)]
 pub(super) struct Partition {
     /// Those that are committed, by offset.
-    records: Vec<Record>,
+    pub records: Vec<Record>,
     /// Those of transactions under way, with the number of each.
     open: Vec<(u64, Record)>,
     /// One past the last offset given.

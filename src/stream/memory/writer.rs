@@ -35,6 +35,8 @@ struct Walk<'b> {
     generation: Option<u64>,
     /// The client has not told the coordinator of the transaction yet.
     first: bool,
+    /// A connection was lost since the transaction began.
+    troubled: bool,
 }
 
 impl Committer {
@@ -72,7 +74,7 @@ impl Committer {
         generation: Option<u64>,
         batch: &Batch,
     ) -> Outcome {
-        let mut walk = Walk { batch, generation, first: true };
+        let mut walk = Walk { batch, generation, first: true, troubled: false };
         loop {
             let event = match action {
                 Action::Finish(outcome) => return outcome,
@@ -98,6 +100,7 @@ impl Committer {
         if !meets.takes.is_zero() {
             tokio::time::sleep(meets.takes).await;
         }
+        walk.troubled |= !matches!(meets.luck, Luck::Passes | Luck::Twice(_, false));
         let event = match meets.luck {
             Luck::Passes => self.perform(step, walk),
             Luck::Lost(class) => failed(class),
@@ -109,12 +112,9 @@ impl Committer {
                 self.send_later(step, walk, after);
                 failed(class)
             }
-            Luck::Twice(after, seen) => {
+            Luck::Twice(after, _) => {
                 self.send_later(step, walk, after);
-                match self.perform(step, walk) {
-                    Event::Ended { .. } => Event::Ended { troubled: seen },
-                    event => event,
-                }
+                self.perform(step, walk)
             }
             Luck::Dies => {
                 if step == Step::Produce {
@@ -162,7 +162,7 @@ impl Committer {
         };
         let done = match step {
             Step::Renew | Step::Init | Step::Begin => {
-                walk.first = true;
+                (walk.first, walk.troubled) = (true, false);
                 Ok(())
             }
             Step::Produce => {
@@ -197,11 +197,11 @@ impl Committer {
             }
             // A transaction that nothing was sent in is ended without a word.
             Step::Commit | Step::Abort if walk.first => {
-                return Event::Ended { troubled: false };
+                return Event::Ended { troubled: walk.troubled };
             }
             Step::Commit | Step::Abort => {
                 return match state.end(&speaker, step == Step::Commit) {
-                    Ok(()) => Event::Ended { troubled: false },
+                    Ok(()) => Event::Ended { troubled: walk.troubled },
                     Err(refused) => Event::Failed(fault(refused)),
                 };
             }
