@@ -9,11 +9,11 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::{ClientContext, DefaultClientContext};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Headers, Message};
+use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
-use crate::checker::Place;
+use crate::checker::{Kind, Place, Sent};
 use crate::time;
 
 /// Longest wait for a broker that is there.
@@ -44,6 +44,8 @@ pub struct Seen {
     pub at: Place,
     /// When it was read, in milliseconds since the epoch.
     pub seen: i64,
+    /// Its own time, in milliseconds since the epoch.
+    pub timestamp: i64,
     /// Key.
     pub key: String,
     /// Value.
@@ -117,13 +119,26 @@ impl Sender {
         Sender { producer, topic: topic.to_owned() }
     }
 
-    /// Sends one, to a partition if that matters.
-    pub fn send(&self, n: u64, key: Option<&str>, value: Option<&[u8]>, partition: Option<i32>) {
+    /// Sends one, to a partition if that matters, with so many headers.
+    pub fn send(
+        &self,
+        n: u64,
+        key: Option<&str>,
+        value: Option<&[u8]>,
+        partition: Option<i32>,
+        headers: usize,
+    ) {
         let mut record: BaseRecord<'_, [u8], [u8], Box<u64>> =
             BaseRecord::with_opaque_to(&self.topic, Box::new(n));
         record.key = key.map(str::as_bytes);
         record.payload = value;
         record.partition = partition;
+        if headers > 0 {
+            let all = (0..headers).map(|n| format!("header-{n}"));
+            record.headers = Some(all.fold(OwnedHeaders::new(), |headers, name| {
+                headers.insert(Header { key: &name, value: Some("x") })
+            }));
+        }
         loop {
             match self.producer.send(record) {
                 Ok(()) => return,
@@ -201,6 +216,7 @@ pub fn as_seen(record: &rdkafka::message::BorrowedMessage<'_>) -> Seen {
     Seen {
         at: (record.partition(), record.offset()),
         seen: time::now(),
+        timestamp: record.timestamp().to_millis().unwrap_or(-1),
         key: text(record.key().unwrap_or_default()),
         value: record.payload().unwrap_or_default().to_vec(),
         headers,
@@ -209,15 +225,26 @@ pub fn as_seen(record: &rdkafka::message::BorrowedMessage<'_>) -> Seen {
 
 /// How many partitions each member of a group has; empty while it is being balanced.
 pub fn shares(brokers: &str, group: &str) -> Vec<usize> {
-    let consumer: BaseConsumer = reader(brokers, "watch", Isolation::Uncommitted).create().unwrap();
-    let Ok(found) = consumer.fetch_group_list(Some(group), WAIT) else { return Vec::new() };
-    let Some(group) = found.groups().iter().find(|one| one.state() == "Stable") else {
-        return Vec::new();
-    };
-    group.members().iter().map(|one| share(one.assignment().unwrap_or_default())).collect()
+    members(brokers, group).iter().map(|(_, assignment)| share(assignment)).collect()
 }
 
-/// Partitions in an assignment as the protocol writes it: a version, then topics with their partitions.
+/// What each member of a group has, by the name its client gives itself; empty while it is being balanced.
+pub fn owners(brokers: &str, group: &str) -> BTreeMap<String, Vec<u8>> {
+    members(brokers, group).into_iter().collect()
+}
+
+/// Names and assignments, as the protocol writes them.
+fn members(brokers: &str, group: &str) -> Vec<(String, Vec<u8>)> {
+    let consumer: BaseConsumer = reader(brokers, "watch", Isolation::Uncommitted).create().unwrap();
+    let Ok(found) = consumer.fetch_group_list(Some(group), WAIT) else { return Vec::new() };
+    let stable = found.groups().iter().find(|one| one.state() == "Stable");
+    let members = stable.into_iter().flat_map(|group| group.members());
+    members
+        .map(|one| (one.client_id().to_owned(), one.assignment().unwrap_or_default().to_vec()))
+        .collect()
+}
+
+/// Partitions in an assignment: a version, then topics with their partitions.
 fn share(bytes: &[u8]) -> usize {
     let number = |at: usize| {
         let four = bytes.get(at..at + 4)?;
@@ -234,4 +261,87 @@ fn share(bytes: &[u8]) -> usize {
         Some(partitions)
     };
     count().unwrap_or(0)
+}
+
+/// A sender whose every second transaction is aborted.
+pub struct Transactions {
+    brokers: String,
+    topic: String,
+    producer: ThreadedProducer<Notes>,
+}
+
+impl Transactions {
+    /// For a topic.
+    pub fn new(brokers: &str, topic: &str) -> Transactions {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", brokers)
+            .set("transactional.id", format!("{topic}.sender"))
+            .set("partitioner", "murmur2_random");
+        let producer: ThreadedProducer<Notes> =
+            config.create_with_context(Notes::default()).unwrap();
+        producer.init_transactions(WAIT).unwrap();
+        Transactions { brokers: brokers.to_owned(), topic: topic.to_owned(), producer }
+    }
+
+    /// Sends numbers, ten a transaction, and each ten once more in a transaction that is aborted before.
+    pub fn send(
+        &self,
+        numbers: std::ops::Range<u64>,
+        value: impl Fn(u64) -> (Kind, Vec<u8>),
+    ) -> Vec<Sent> {
+        let all: Vec<u64> = numbers.collect();
+        for ten in all.chunks(10) {
+            for commit in [false, true] {
+                self.producer.begin_transaction().unwrap();
+                for n in ten {
+                    let key = key(*n);
+                    let (_, value) = value(*n);
+                    let mut record: BaseRecord<'_, [u8], [u8], Box<u64>> =
+                        BaseRecord::with_opaque_to(&self.topic, Box::new(*n));
+                    record.key = Some(key.as_bytes());
+                    record.payload = Some(&value);
+                    self.producer.send(record).map_err(|(error, _)| error).unwrap();
+                }
+                self.producer.flush(WAIT).unwrap();
+                match commit {
+                    true => self.producer.commit_transaction(WAIT).unwrap(),
+                    false => self.producer.abort_transaction(WAIT).unwrap(),
+                }
+            }
+        }
+        let places = self.producer.context().0.lock().unwrap().clone();
+        let sent = |n: &u64| Sent { n: *n, key: key(*n), at: places[n], kind: value(*n).0 };
+        all.iter().map(sent).collect()
+    }
+
+    /// Deletes half of what is new in each partition, from its beginning; one past what is gone, by partition.
+    pub fn delete_beginnings(&self, new: &[Sent]) -> BTreeMap<i32, i64> {
+        let mut offsets: BTreeMap<i32, Vec<i64>> = BTreeMap::new();
+        for one in new {
+            offsets.entry(one.at.0).or_default().push(one.at.1);
+        }
+        let before: BTreeMap<i32, i64> = offsets
+            .into_iter()
+            .map(|(partition, mut list)| {
+                list.sort_unstable();
+                (partition, list[list.len() / 2])
+            })
+            .collect();
+        let mut wanted = TopicPartitionList::new();
+        for (partition, before) in &before {
+            let offset = Offset::Offset(*before);
+            wanted.add_partition_offset(&self.topic, *partition, offset).unwrap();
+        }
+        let admin: AdminClient<DefaultClientContext> =
+            ClientConfig::new().set("bootstrap.servers", &self.brokers).create().unwrap();
+        let options = AdminOptions::new().operation_timeout(Some(WAIT));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(admin.delete_records(&wanted, &options)).unwrap();
+        before
+    }
+}
+
+fn key(n: u64) -> String {
+    format!("key-{}", n % 300)
 }

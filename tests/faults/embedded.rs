@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::checker::{Facts, Finding, Kind, Mark, Sent, Sighting, Terms, judge};
+use crate::checker::{Facts, Finding, Mark, Sent, Sighting, Terms, judge};
 use crate::file::File;
 use crate::fleet::{Fleet, product};
-use crate::job::{Plan, answer, charge, expected, models, pipeline, value};
+use crate::job::{Plan, answer, charge, expected, journaled, models, pipeline, value};
 use crate::mock::Mock;
 use crate::play::{Stage, keep};
 use crate::report::Outcome;
@@ -22,6 +22,7 @@ const SOURCE: &str = "in";
 const SINK: &str = "out";
 const LETTERS: &str = "in.job.dlq";
 const COSTS: &str = "vivremotion.costs";
+const JOURNAL: &str = "vivremotion.job.journal";
 const GROUP: &str = "vivremotion.job";
 /// Without any new result for that long, nothing more will come.
 const STUCK: Duration = Duration::from_secs(60);
@@ -122,7 +123,7 @@ impl Embedded {
     pub fn end(mut self) -> Outcome {
         self.more.store(false, Ordering::SeqCst);
         let sent = self.load.take().map(|load| load.join().unwrap()).unwrap_or_default();
-        let due = sent.iter().filter(|one| one.kind != Kind::Undecodable).count();
+        let due = sent.iter().filter(|one| !one.kind.has_no_result()).count();
         let (mut count, mut since) = (0, Instant::now());
         while self.results() < due {
             if self.results() != count {
@@ -199,6 +200,11 @@ pub fn facts(path: &Path, mock: &Mock, sent: Vec<Sent>) -> Facts {
         letters: file.read(LETTERS, 0).iter().map(|row| (0, origin(&row.headers))).collect(),
         charges: file.read(COSTS, 0).iter().map(|row| charge(&row.value)).collect(),
         calls: mock.calls(),
+        journal: file
+            .read(JOURNAL, 0)
+            .iter()
+            .filter_map(|row| journaled(&row.key, &row.value, row.timestamp))
+            .collect(),
         settled: sighted.clone(),
         raw: sighted,
         sent,

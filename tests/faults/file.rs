@@ -13,6 +13,8 @@ use crate::time;
 pub struct Row {
     /// Its offset.
     pub offset: i64,
+    /// Its own time, in milliseconds since the epoch.
+    pub timestamp: i64,
     /// Key.
     pub key: String,
     /// Value.
@@ -40,13 +42,14 @@ impl File {
     pub fn read(&self, topic: &str, from: i64) -> Vec<Row> {
         let Some(id) = self.topic(topic) else { return Vec::new() };
         let select = format!(
-            "SELECT offset, key, value, headers FROM log_records_{id} WHERE offset >= ?1 ORDER BY offset"
+            "SELECT offset, key, value, headers, timestamp FROM log_records_{id} WHERE offset >= ?1 ORDER BY offset"
         );
         let mut statement = self.connection.prepare(&select).unwrap();
         let rows = statement.query_map([from], |row| {
             let bytes = |at| row.get::<_, Option<Vec<u8>>>(at).map(Option::unwrap_or_default);
             let key = String::from_utf8_lossy(&bytes(1)?).into_owned();
-            Ok(Row { offset: row.get(0)?, key, value: bytes(2)?, headers: bytes(3)? })
+            let (offset, timestamp) = (row.get(0)?, row.get(4)?);
+            Ok(Row { offset, timestamp, key, value: bytes(2)?, headers: bytes(3)? })
         });
         rows.unwrap().map(Result::unwrap).collect()
     }

@@ -14,9 +14,10 @@ const START: Duration = Duration::from_secs(60);
 static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
 
 /// Copies the program into a directory of the run: another build must not replace it while rows are played.
-pub fn take_program(dir: &Path) {
+pub fn take_program(from: Option<&Path>, dir: &Path) {
     let copy = dir.join("vivremotion");
-    std::fs::copy(env!("CARGO_BIN_EXE_vivremotion"), &copy).unwrap();
+    let from = from.unwrap_or(Path::new(env!("CARGO_BIN_EXE_vivremotion")));
+    std::fs::copy(from, &copy).unwrap();
     PROGRAM.get_or_init(|| copy);
 }
 
@@ -32,6 +33,8 @@ pub struct Fleet {
     dir: PathBuf,
     pipeline: PathBuf,
     slots: Vec<Slot>,
+    /// Armed in whoever is started with nothing else armed.
+    always: Option<String>,
     /// Who died when.
     pub deaths: Vec<Death>,
     /// What ended by itself, with its last words.
@@ -56,6 +59,7 @@ impl Fleet {
             dir: dir.to_owned(),
             pipeline: pipeline.to_owned(),
             slots: Vec::new(),
+            always: None,
             deaths: Vec::new(),
             ended: Vec::new(),
         }
@@ -80,6 +84,11 @@ impl Fleet {
         index
     }
 
+    /// From now on every start has these failpoints armed, and is expected to end by them.
+    pub fn arm_always(&mut self, failpoints: &str) {
+        self.always = Some(failpoints.to_owned());
+    }
+
     /// It runs under the name of another.
     pub fn alias(&mut self, index: usize, name: usize) {
         self.slots[index].name = name;
@@ -98,10 +107,11 @@ impl Fleet {
     /// Starts one; `failpoints` is what to arm.
     pub fn start(&mut self, index: usize, failpoints: Option<&str>) {
         let (dir, pipeline) = (self.dir.clone(), self.pipeline.clone());
+        let failpoints = failpoints.map(str::to_owned).or_else(|| self.always.clone());
         let slot = &mut self.slots[index];
         let mut command = product(&dir);
         command.args(["run", "--log", "info", "--settings"]).arg(&slot.settings).arg(pipeline);
-        if let Some(failpoints) = failpoints {
+        if let Some(failpoints) = &failpoints {
             command.env("VIVREMOTION_FAILPOINTS", failpoints);
         }
         slot.starts += 1;

@@ -12,7 +12,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 
-use crate::checker::{Answer, Charge, Facts, Kind, Place, Sent, Sighting};
+use crate::checker::{Answer, Charge, Facts, Journaled, Kind, Place, Sent, Sighting};
 use crate::clients::{Isolation, Seen, Sender, create, read_all};
 use crate::mock::Mock;
 use crate::time;
@@ -22,6 +22,16 @@ use crate::watch::Scene;
 const POISON: u64 = 400;
 /// The model refuses prompts with this word.
 const REFUSED: &str = "refuse-me";
+/// Bytes of an answer that is too large, and what the topic of results takes where there are such.
+const LARGE: usize = 120_000;
+const TAKES: &str = "60000";
+/// Odd records, by number.
+const EMPTY: u64 = 61;
+const NO_KEY: u64 = 62;
+const MANY_HEADERS: u64 = 63;
+const NO_TEXT: u64 = 64;
+/// What ends the process that runs it.
+const KILLER: &str = "kill-me";
 /// Stages, in order.
 pub const STAGES: [&str; 2] = ["first", "second"];
 
@@ -46,6 +56,12 @@ pub struct Plan {
     pub poison: bool,
     /// So many events at the beginning, one a partition in turn, are not answered when first asked.
     pub stuck: u64,
+    /// So many events early on end the process that runs them, where `kill-me` is armed.
+    pub killers: u64,
+    /// So many events have an answer that the topic of results does not take.
+    pub oversized: u64,
+    /// Whether there are records without key, without value, with ten thousand headers, and of bytes that are no text.
+    pub odd: bool,
     /// Further rules of the models' script, one a line.
     pub rules: String,
     /// Further keys of `log.kafka.client`.
@@ -71,6 +87,9 @@ impl Plan {
             errors: 0.05,
             poison: true,
             stuck: 0,
+            killers: 0,
+            odd: false,
+            oversized: 0,
             rules: String::new(),
             client: "session.timeout.ms: 10000",
             // What dies from outside is no poison.
@@ -84,10 +103,25 @@ impl Plan {
     pub fn kind(&self, n: u64) -> Kind {
         match n % POISON {
             _ if n < self.stuck => Kind::Good,
+            _ if self.is_killer(n) => Kind::Fatal,
+            _ if self.odd && n == EMPTY => Kind::Empty,
+            _ if self.odd && n == NO_TEXT => Kind::Undecodable,
+            _ if self.is_oversized(n) => Kind::Failing,
             17 if self.poison => Kind::Undecodable,
             217 if self.poison => Kind::Failing,
             _ => Kind::Good,
         }
+    }
+}
+
+impl Plan {
+    fn is_killer(&self, n: u64) -> bool {
+        n % 50 == 20 && n / 50 < self.killers
+    }
+
+    /// Whether its answer is too large.
+    pub fn is_oversized(&self, n: u64) -> bool {
+        n % 50 == 30 && n / 50 < self.oversized
     }
 }
 
@@ -101,6 +135,8 @@ pub struct Job {
     pub scene: Scene,
     /// Topic of the cost events.
     costs: String,
+    /// Intents are awaited.
+    pub strict: bool,
     /// Its models.
     pub mock: Mock,
     /// The pipeline's file.
@@ -120,15 +156,26 @@ impl Job {
             group: format!("{prefix}.job"),
         };
         let (n, letters) = (plan.partitions, [("message.timestamp.type", "LogAppendTime")]);
+        let limited = [("max.message.bytes", TAKES)];
+        let sink: &[(&str, &str)] = if plan.oversized > 0 { &limited } else { &[] };
         create(
             brokers,
-            &[(&scene.source, n, &[]), (&scene.sink, n, &[]), (&scene.letters, n, &letters)],
+            &[(&scene.source, n, &[]), (&scene.sink, n, sink), (&scene.letters, n, &letters)],
         );
         let mock = models(&plan, dir, seed);
         let pipeline = pipeline(&plan, dir, &scene.source, &scene.sink);
         let costs = name("costs");
         let brokers = brokers.to_owned();
-        Job { plan, brokers, scene, costs, mock, pipeline, prefix: prefix.to_owned() }
+        Job {
+            plan,
+            brokers,
+            scene,
+            costs,
+            strict: false,
+            mock,
+            pipeline,
+            prefix: prefix.to_owned(),
+        }
     }
 
     /// Settings of an instance that reaches the broker at `brokers`; its name in the ledger is `index`.
@@ -143,7 +190,8 @@ impl Job {
              providers: {{ mock: {{ dialect: openai, base_url: \"{url}\", max_in_flight: 12000 }} }}\n\
              models: {{ small: \"{model}\" }}\n\
              prices: {{ \"{model}\": [ {{ from: 2026-01-01, input: 1.00 USD, output: 2.00 USD }} ] }}\n\
-             engine: {{ {engine} }}\n",
+             engine: {{ {engine}, journal: {{ intents: {intents} }} }}\n",
+            intents = if self.strict { "strict" } else { "fast" },
             prefix = self.prefix,
             costs = self.costs,
             url = self.mock.base_url(),
@@ -175,7 +223,19 @@ impl Job {
                     false => format!("key-{}", draw.random_range(0..plan.keys)),
                 };
                 let partition = stuck.then(|| i32::try_from(n).unwrap_or(0) % plan.partitions);
-                sender.send(n, Some(&key), Some(&value(n, plan.kind(n))), partition);
+                let (odd, kind) = (|number| plan.odd && n == number, plan.kind(n));
+                let key = if odd(NO_KEY) { String::new() } else { key };
+                let bytes = match odd(NO_TEXT) {
+                    true => vec![0xff, 0xfe, 0x00, 0xc3],
+                    false => value(n, kind),
+                };
+                sender.send(
+                    n,
+                    (!key.is_empty()).then_some(key.as_str()),
+                    (kind != Kind::Empty).then_some(bytes.as_slice()),
+                    partition,
+                    if odd(MANY_HEADERS) { 10_000 } else { 0 },
+                );
                 keys.insert(n, key);
             }
             let places = sender.places();
@@ -194,6 +254,10 @@ impl Job {
         let letters = read_all(brokers, letters, Isolation::Committed);
         let charges = read_all(brokers, &self.costs, Isolation::Committed);
         let calls = self.mock.calls();
+        let journal = format!("{}.journal", self.scene.group);
+        let journal = read_all(brokers, &journal, Isolation::Uncommitted);
+        let journal =
+            journal.iter().filter_map(|one| journaled(&one.key, &one.value, one.timestamp));
         let mut ends = BTreeMap::new();
         for one in &sent {
             let end = ends.entry(one.at.0).or_insert(0);
@@ -208,6 +272,7 @@ impl Job {
             letters: letters.iter().map(origin).collect(),
             charges: charges.iter().map(|one| charge(&one.value)).collect(),
             calls,
+            journal: journal.collect(),
             settled: settled.iter().map(sighted).collect(),
             raw: raw.iter().map(sighted).collect(),
             sent,
@@ -225,8 +290,17 @@ pub fn models(plan: &Plan, dir: &Path, seed: u64) -> Mock {
             )
         })
         .collect();
+    let large: String = (0..)
+        .map_while(|i| (i < plan.oversized).then_some(i * 50 + 30))
+        .map(|n| {
+            format!(
+                "  - {{ match: {{ prompt: \"Order {n} first:\" }}, do: {{ answer: \"{}\", rate: 0 }} }}\n",
+                noise(n)
+            )
+        })
+        .collect();
     let rules = format!(
-        "rules:\n{stuck}{}  - {{ match: {{ prompt: \"{REFUSED}\" }}, do: {{ status: 400, rate: 1.0 }} }}\n",
+        "rules:\n{stuck}{large}{}  - {{ match: {{ prompt: \"{REFUSED}\" }}, do: {{ status: 400, rate: 1.0 }} }}\n",
         plan.rules
     );
     let script = dir.join("script.yaml");
@@ -239,13 +313,20 @@ pub fn models(plan: &Plan, dir: &Path, seed: u64) -> Mock {
     Mock::start(dir, "models", &arguments)
 }
 
+/// Text that does not shrink when it is compressed.
+fn noise(seed: u64) -> String {
+    let mut draw = StdRng::seed_from_u64(seed);
+    (0..LARGE).map(|_| char::from(draw.random_range(b'a'..=b'z'))).collect()
+}
+
 /// Writes the pipeline of a plan.
 pub fn pipeline(plan: &Plan, dir: &Path, source: &str, sink: &str) -> PathBuf {
     let Plan { stage, pipeline, .. } = plan;
+    let tokens = if plan.oversized > 0 { "max_tokens: 40000, " } else { "" };
     let text = format!(
         "vivremotion: 1\npipeline: job\n{pipeline}\
          source: {{ topic: {source}, from: earliest }}\n\
-         stages:\n  first:\n    generate: {{ model: small, prompt: \"Order {{{{ event.id }}}} first: {{{{ event.text }}}}\" }}\n{stage}  \
+         stages:\n  first:\n    generate: {{ model: small, {tokens}prompt: \"Order {{{{ event.id }}}} first: {{{{ event.text }}}}\" }}\n{stage}  \
          second:\n    needs: [first]\n    generate: {{ model: small, prompt: \"Order {{{{ event.id }}}} second: {{{{ first }}}}\" }}\n{stage}\
          sink: {{ topic: {sink}, outputs: [first, second] }}\n"
     );
@@ -268,8 +349,11 @@ pub fn expected(mock: &Mock, sent: &[Sent]) -> BTreeMap<(u64, String), String> {
 }
 
 fn text(n: u64, kind: Kind) -> String {
+    // Of those that fail, the ones whose answer is too large are asked as usual.
+    let large = n % 50 == 30;
     match kind {
-        Kind::Failing => format!("{REFUSED}: what is the number of order {n}?"),
+        Kind::Fatal => format!("{KILLER}: what is the number of order {n}?"),
+        Kind::Failing if !large => format!("{REFUSED}: what is the number of order {n}?"),
         _ => format!("What is the number of order {n}?"),
     }
 }
@@ -277,7 +361,7 @@ fn text(n: u64, kind: Kind) -> String {
 /// The value of event `n`.
 pub fn value(n: u64, kind: Kind) -> Vec<u8> {
     match kind {
-        Kind::Undecodable => format!("{{ \"id\": {n}, ").into_bytes(),
+        Kind::Undecodable | Kind::Empty => format!("{{ \"id\": {n}, ").into_bytes(),
         _ => json!({ "id": n.to_string(), "text": text(n, kind) }).to_string().into_bytes(),
     }
 }
@@ -299,6 +383,15 @@ pub fn answer(at: Place, key: &str, value: &[u8]) -> Answer {
         outputs: outputs.map(|(name, one)| (name.clone(), word(&one["value"]))).collect(),
         amount: nano(&value["amount"]),
     }
+}
+
+/// An answer in the journal; none for other entries. The key is `<topic>/<partition>/<offset>` of the event.
+pub fn journaled(key: &str, value: &[u8], at: i64) -> Option<Journaled> {
+    let value: Value = serde_json::from_slice(value).ok()?;
+    let stage = value["what"]["outcome"]["answer"]["stage"].as_str()?.to_owned();
+    let mut parts = key.split('/').skip(1);
+    let origin = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    Some(Journaled { origin, stage, at })
 }
 
 /// A cost event.

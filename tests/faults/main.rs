@@ -55,6 +55,8 @@ Plays rows of faults and judges what is left.
   --full         all rows, at full size
   --events N     so many events instead of the row's own number
   --seed N       of load and faults; 1 when left out
+  --strict       intents are awaited, so that every call is charged
+  --program PATH another build of the engine, with failpoints
   --report PATH  writes PATH.md and PATH.json
   --list         names the rows";
 
@@ -64,13 +66,22 @@ struct Orders {
     seed: u64,
     quick: bool,
     report: Option<PathBuf>,
+    program: Option<PathBuf>,
+    strict: bool,
 }
 
 impl Orders {
     fn read(mut arguments: impl Iterator<Item = String>) -> Result<Orders, String> {
         let (mut names, mut full, mut quick) = (Vec::new(), false, false);
-        let mut orders =
-            Orders { rows: Vec::new(), events: None, seed: 1, quick: true, report: None };
+        let mut orders = Orders {
+            rows: Vec::new(),
+            events: None,
+            seed: 1,
+            quick: true,
+            report: None,
+            program: None,
+            strict: false,
+        };
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().ok_or(format!("`{argument}` needs a value"));
             let number =
@@ -80,6 +91,8 @@ impl Orders {
                 "--full" => full = true,
                 "--events" => orders.events = Some(number(value()?)? as usize),
                 "--seed" => orders.seed = number(value()?)?,
+                "--program" => orders.program = Some(PathBuf::from(value()?)),
+                "--strict" => orders.strict = true,
                 "--report" => orders.report = Some(PathBuf::from(value()?)),
                 "--help" | "--list" => return Err(argument),
                 name if name.starts_with("--") => return Err(format!("unknown option `{name}`")),
@@ -123,9 +136,9 @@ fn main() -> ExitCode {
         eprintln!("error: {missing}");
         return ExitCode::FAILURE;
     }
-    fleet::take_program(&services.dir("program"));
-    let Orders { events, seed, quick, .. } = orders;
-    let stage = Stage { services, events, seed, quick };
+    fleet::take_program(orders.program.as_deref(), &services.dir("program"));
+    let Orders { events, seed, quick, strict, .. } = orders;
+    let stage = Stage { services, events, seed, quick, strict };
     let mut lines = Vec::new();
     for row in &orders.rows {
         eprintln!("== {}: {}", row.name, row.title);

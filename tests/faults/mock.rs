@@ -50,6 +50,12 @@ impl Mock {
         page[name].as_u64().unwrap_or_else(|| panic!("no `{name}`: {}", self.kept.last_words()))
     }
 
+    /// Open calls of one instance.
+    pub fn open_of(&self, instance: usize) -> usize {
+        let open = |call: &Call| call.instance == instance && call.end.is_none();
+        self.calls().into_iter().filter(open).count()
+    }
+
     /// Every call, by its start.
     pub fn calls(&self) -> Vec<Call> {
         let page = http_get(self.port, "/ledger").unwrap().1;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::checker::{Death, Facts, Finding, Kind, Sent, Terms, judge, paid_again};
+use crate::checker::{Death, Facts, Finding, Sent, Terms, judge, paid_again};
 use crate::clients::shares;
 use crate::fleet::Fleet;
 use crate::job::{Job, Plan};
@@ -33,6 +33,8 @@ pub struct Stage {
     pub seed: u64,
     /// Small, for every change.
     pub quick: bool,
+    /// Intents are awaited.
+    pub strict: bool,
 }
 
 impl Stage {
@@ -75,6 +77,8 @@ pub struct Play {
     /// Its files.
     pub dir: PathBuf,
     load: Option<JoinHandle<Vec<Sent>>>,
+    /// Events that must be sent.
+    least: usize,
     more: Arc<AtomicBool>,
     began: Instant,
 }
@@ -85,7 +89,8 @@ impl Play {
         let dir = stage.services.dir(row);
         // Several runs of a row may use one broker.
         let prefix = format!("{}-{}", row.to_lowercase(), free_port());
-        let job = Job::new(plan, brokers, &prefix, &dir, stage.seed);
+        let mut job = Job::new(plan, brokers, &prefix, &dir, stage.seed);
+        job.strict = stage.strict;
         let mut fleet = Fleet::new(&dir, &job.pipeline);
         for index in 0..job.plan.instances {
             fleet.add(&job.settings(index, engines));
@@ -98,10 +103,11 @@ impl Play {
             wrong: Vec::new(),
             notes: Vec::new(),
             faults: String::new(),
-            terms: Terms { paid_once: true, strict: false },
+            terms: Terms { paid_once: true, strict: stage.strict },
             lost: Vec::new(),
             dir,
             load: None,
+            least: 0,
             more: Arc::default(),
             began: Instant::now(),
         }
@@ -133,9 +139,15 @@ impl Play {
         }
     }
 
+    /// It was fed by others: these were sent.
+    pub fn sent(&mut self, sent: Vec<Sent>) {
+        self.load = Some(std::thread::spawn(move || sent));
+    }
+
     /// Begins to send: the plan's events, and more until [`Play::enough`].
     pub fn feed(&mut self, seed: u64) {
         self.more.store(true, Ordering::SeqCst);
+        self.least = self.job.plan.events;
         self.load = Some(self.job.feed(seed, &self.more));
     }
 
@@ -182,11 +194,11 @@ impl Play {
     pub fn settle(&mut self) -> Vec<Sent> {
         self.enough();
         let sent = self.load.take().map(|load| load.join().unwrap()).unwrap_or_default();
-        if sent.len() < self.job.plan.events {
+        if sent.len() < self.least {
             self.wrong.push(format!("{} of {} events sent", sent.len(), self.job.plan.events));
         }
-        let results = sent.iter().filter(|one| one.kind != Kind::Undecodable).count();
-        let letters = sent.iter().filter(|one| one.kind != Kind::Good).count();
+        let results = sent.iter().filter(|one| !one.kind.has_no_result()).count();
+        let letters = sent.iter().filter(|one| one.kind.has_letter()).count();
         let (mut count, mut since) = ((0, 0), Instant::now());
         while self.watch.results() < results || self.watch.letters() < letters {
             let now = (self.watch.results(), self.watch.letters());

@@ -78,6 +78,10 @@ fn call(n: u64, stage: &str) -> Call {
     }
 }
 
+fn later(call: Call) -> Call {
+    Call { start: 9_000, end: Some(9_500), ..call }
+}
+
 /// What is found once `plant` has spoilt the clean history.
 #[track_caller]
 fn check(plant: impl FnOnce(&mut Facts), expected: &[&str]) {
@@ -245,7 +249,7 @@ fn money_that_does_not_add_up_is_found() {
 
 #[test]
 fn a_call_that_nobody_charged_is_found_unless_somebody_died() {
-    let extra = |facts: &mut Facts| facts.calls.push(call(0, "first"));
+    let extra = |facts: &mut Facts| facts.calls.push(later(call(0, "first")));
     check(
         extra,
         &["C7 1 calls that no cost event tells of", "C8 1 calls paid again though nobody"],
@@ -272,7 +276,7 @@ fn a_call_that_nobody_charged_is_found_unless_somebody_died() {
 fn an_unsettled_charge_stands_for_a_call_and_is_its_ceiling() {
     let unsettled = |amount: i128| {
         move |facts: &mut Facts| {
-            facts.calls.push(call(0, "first"));
+            facts.calls.push(later(call(0, "first")));
             killed(facts, 1_500);
             facts.answers[0].amount += amount;
             facts.charges.push(Charge {
@@ -289,24 +293,28 @@ fn an_unsettled_charge_stands_for_a_call_and_is_its_ceiling() {
 }
 
 #[test]
-fn a_finished_call_that_was_paid_again_is_found_where_that_is_promised() {
-    let plant = |at| {
+fn a_journaled_call_that_was_paid_again_is_found_where_that_is_promised() {
+    let plant = |death, journaled: i64| {
         move |facts: &mut Facts| {
-            facts.calls.push(Call { start: 9_000, end: Some(9_500), ..call(0, "first") });
-            killed(facts, at);
+            facts.calls.push(later(call(0, "first")));
+            let (origin, stage) = ((0, 0), "first".to_owned());
+            facts.journal.push(Journaled { origin, stage, at: journaled });
+            killed(facts, death);
         }
     };
     let once = Terms { paid_once: true, strict: false };
-    check(plant(5_000), &[]);
-    check_under(once, plant(5_000), &["C8 1 finished calls paid again: event 0 first"]);
-    check_under(once, plant(1_500), &[]);
+    check(plant(5_000, 2_000), &[]);
+    check_under(once, plant(5_000, 2_000), &["C8 1 journaled calls paid again: event 0 first"]);
+    // Its outcome came into the journal with the second call only.
+    check_under(once, plant(5_000, 9_500), &[]);
+    check_under(once, plant(500, 9_500), &["C8 1 calls paid again though their instance lived"]);
     let other = |facts: &mut Facts| {
-        facts.calls.push(Call { start: 9_000, end: Some(9_500), ..call(0, "first") });
+        facts.calls.push(later(call(0, "first")));
         facts.deaths.push(Death { instance: 1, at: 1_500 });
     };
-    check_under(once, other, &["C8 1 finished calls paid again: event 0 first"]);
+    check_under(once, other, &["C8 1 calls paid again though their instance lived"]);
     let mut facts = clean();
-    plant(1_500)(&mut facts);
+    plant(1_500, 9_500)(&mut facts);
     let figures = judge(&facts, once).1;
     assert_eq!((figures.repaid, figures.in_flight), (1, clean().calls.len()));
 }

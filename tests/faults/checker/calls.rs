@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{Call, Facts, Figures, Findings, Terms};
+use super::{Call, Death, Facts, Figures, Findings, Terms, numbers};
 
-/// How far the clocks of two processes on one machine, and the journal's acknowledgement after a reply, may lie apart,
-/// in milliseconds.
-const SLACK: i64 = 250;
+/// How far the clocks of two processes on one machine may lie apart, in milliseconds.
+const SLACK: i64 = 50;
+/// An outcome that is later than this in the journal was never on its way there, in milliseconds.
+const LONGEST_WAY: i64 = 10_000;
 
 pub(super) fn judge(facts: &Facts, terms: Terms, found: &mut Findings, figures: &mut Figures) {
     let mut paid: BTreeMap<(u64, &str), Vec<&Call>> = BTreeMap::new();
@@ -15,20 +16,50 @@ pub(super) fn judge(facts: &Facts, terms: Terms, found: &mut Findings, figures: 
     for call in facts.calls.iter().filter(may_cost) {
         paid.entry((call.n, &call.stage)).or_default().push(call);
     }
-    figures.in_flight = facts.calls.iter().filter(|call| open_at_a_death(call, facts)).count();
+    let mut journaled: BTreeMap<(u64, &str), i64> = BTreeMap::new();
+    let numbers = numbers(facts);
+    for one in &facts.journal {
+        let Some(n) = numbers.get(&one.origin) else { continue };
+        let first = journaled.entry((*n, one.stage.as_str())).or_insert(one.at);
+        *first = (*first).min(one.at);
+    }
+    let known = |call: &Call, then: i64| {
+        journaled.get(&(call.n, call.stage.as_str())).is_some_and(|at| *at + SLACK < then)
+    };
+    figures.in_flight = facts
+        .calls
+        .iter()
+        .filter(|call| facts.deaths.iter().any(|death| in_flight(call, death, &known)))
+        .count();
     for ((n, stage), mut calls) in paid {
         calls.sort_by_key(|call| call.start);
         figures.repaid += calls.len() - 1;
-        // All but the last were paid in vain: each must have been open when its instance died.
-        for call in &calls[..calls.len() - 1] {
+        for two in calls.windows(2) {
             let example = || format!("event {n} {stage}");
             if facts.deaths.is_empty() {
                 found.add("C8", "calls paid again though nobody died", example());
-            } else if terms.paid_once && !open_at_a_death(call, facts) {
-                found.add("C8", "finished calls paid again", example());
+            } else if terms.paid_once && known(two[0], two[1].start) {
+                found.add("C8", "journaled calls paid again", example());
+            } else if terms.paid_once && !begun_before_a_death(two[0], two[1], facts) {
+                found.add("C8", "calls paid again though their instance lived", example());
             }
         }
     }
+}
+
+/// Whether its instance died after it began and before it was made again.
+fn begun_before_a_death(call: &Call, again: &Call, facts: &Facts) -> bool {
+    let between = call.start - SLACK..again.start + SLACK;
+    facts.deaths.iter().any(|death| death.instance == call.instance && between.contains(&death.at))
+}
+
+/// Whether it had begun when its instance died, and had no outcome in the journal as it stood then.
+fn in_flight(call: &Call, death: &Death, known: &impl Fn(&Call, i64) -> bool) -> bool {
+    let long_ended = call.end.is_some_and(|end| end + LONGEST_WAY < death.at);
+    death.instance == call.instance
+        && call.start <= death.at + SLACK
+        && !long_ended
+        && !known(call, death.at)
 }
 
 /// All calls of stages that were paid more than once, by event and time.
@@ -41,13 +72,4 @@ pub fn paid_again(facts: &Facts) -> Vec<&Call> {
         calls.iter().filter(|call| call.delivered || call.status.is_none()).count() > 1
     };
     times.values().filter(costly).flatten().copied().collect()
-}
-
-/// Whether it was in flight when its instance died: begun, and not ended for longer than an outcome needs to be durable.
-fn open_at_a_death(call: &Call, facts: &Facts) -> bool {
-    facts.deaths.iter().any(|death| {
-        death.instance == call.instance
-            && call.start <= death.at + SLACK
-            && call.end.is_none_or(|end| end >= death.at - SLACK)
-    })
 }

@@ -10,7 +10,7 @@
 //! | C5 | the committed base never moves back and ends at the end; metadata fits |
 //! | C6 | a reader of committed records saw what stays, all of it, in order, and waited for no transaction over 30 s |
 //! | C7 | money: cost events are the ledger's entries times the price, none twice, and add up to the results' totals |
-//! | C8 | calls that were paid again were in flight when somebody died |
+//! | C8 | calls that were paid again were in flight when somebody died: no outcome of theirs stood in the journal |
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,12 +31,21 @@ pub enum Kind {
     Undecodable,
     /// A failed result and a dead letter.
     Failing,
+    /// The same, since it ends every process that runs it.
+    Fatal,
+    /// Nothing: it has no value.
+    Empty,
 }
 
 impl Kind {
-    /// Whether it yields a dead letter and nothing else.
-    pub fn is_undecodable(self) -> bool {
-        self == Kind::Undecodable
+    /// Whether it yields no result.
+    pub fn has_no_result(self) -> bool {
+        matches!(self, Kind::Undecodable | Kind::Empty)
+    }
+
+    /// Whether it yields a dead letter.
+    pub fn has_letter(self) -> bool {
+        matches!(self, Kind::Undecodable | Kind::Failing | Kind::Fatal)
     }
 }
 
@@ -141,6 +150,17 @@ pub struct Death {
     pub at: i64,
 }
 
+/// An answer in the call journal.
+#[derive(Clone, Debug)]
+pub struct Journaled {
+    /// Where its event lies.
+    pub origin: Place,
+    /// The stage.
+    pub stage: String,
+    /// When it was written, in milliseconds since the epoch.
+    pub at: i64,
+}
+
 /// All that was gathered.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
@@ -158,6 +178,8 @@ pub struct Facts {
     pub charges: Vec<Charge>,
     /// The ledger.
     pub calls: Vec<Call>,
+    /// The journal.
+    pub journal: Vec<Journaled>,
     /// What a reader of committed results saw while all this happened, in its order.
     pub live: Vec<Sighting>,
     /// What such a reader finds afterwards.
@@ -263,13 +285,13 @@ fn results(facts: &Facts, found: &mut Findings) {
         }
         match sent.get(&answer.origin).map(|sent| sent.kind) {
             Some(Kind::Good) if answer.completed => {}
-            Some(Kind::Failing) if !answer.completed => {}
+            Some(Kind::Failing | Kind::Fatal) if !answer.completed => {}
             Some(Kind::Good) => found.add("C1", "failed that had to complete", say(answer.origin)),
-            Some(Kind::Failing) => {
+            Some(Kind::Failing | Kind::Fatal) => {
                 found.add("C1", "completed that had to fail", say(answer.origin));
             }
-            Some(Kind::Undecodable) => {
-                found.add("C1", "results of undecodable events", say(answer.origin));
+            Some(Kind::Undecodable | Kind::Empty) => {
+                found.add("C1", "results of what is no event", say(answer.origin));
             }
             None => found.add("C1", "results of events never sent", say(answer.origin)),
         }
@@ -277,14 +299,14 @@ fn results(facts: &Facts, found: &mut Findings) {
     for (origin, times) in times.iter().filter(|(_, times)| **times > 1) {
         found.add("C1", "doubled", format!("{} {times} times", say(*origin)));
     }
-    let decodable = facts.sent.iter().filter(|sent| sent.kind != Kind::Undecodable);
+    let decodable = facts.sent.iter().filter(|sent| !sent.kind.has_no_result());
     for lost in decodable.filter(|sent| !times.contains_key(&sent.at)) {
         found.add("C1", "lost", format!("event {} at {}", lost.n, say(lost.at)));
     }
 }
 
 fn letters(facts: &Facts, found: &mut Findings) {
-    let due = facts.sent.iter().filter(|sent| sent.kind != Kind::Good).map(|sent| sent.at);
+    let due = facts.sent.iter().filter(|sent| sent.kind.has_letter()).map(|sent| sent.at);
     let due: BTreeSet<Place> = due.collect();
     let mut there = BTreeSet::new();
     for letter in &facts.letters {

@@ -178,7 +178,7 @@ fn goes_on(stage: &Stage, plan: &Plan, dir: &Path, home: &Path) -> Vec<Finding> 
         .zip(0..)
         .map(|(row, n)| Sent { n, key: row.key, at: (0, row.offset), kind: plan.kind(n) })
         .collect();
-    let due = sent.iter().filter(|one| !one.kind.is_undecodable()).count();
+    let due = sent.iter().filter(|one| !one.kind.has_no_result()).count();
     let end = std::time::Instant::now() + Duration::from_secs(60);
     while file.read("out", 0).len() < due && std::time::Instant::now() < end {
         time::pause(Duration::from_millis(200));

@@ -108,7 +108,7 @@ fn held(stage: &Stage, row: &str, mut plan: Plan, span: i64) -> Outcome {
     let events = plan.events;
     let mut play = Play::start(stage, row, plan);
     play.faults = format!("{stuck} events never answered, then kill -9 of all");
-    let poison = (0..events as u64).filter(|n| play.job.plan.kind(*n).is_undecodable()).count();
+    let poison = (0..events as u64).filter(|n| play.job.plan.kind(*n).has_no_result()).count();
     play.enough();
     let others = events - stuck - poison;
     if !play.results(others, Duration::from_secs(stage.pick(120, 300))) {

@@ -7,7 +7,9 @@ mod control;
 mod embedded;
 mod freezes;
 mod kills;
+mod moves;
 mod network;
+mod records;
 
 /// A row.
 pub struct Row {
@@ -35,6 +37,8 @@ pub const ROWS: &[Row] = &[
         quick: true,
         play: network::late_ends,
     },
+    Row { name: "F11", title: "instances come and go", quick: false, play: moves::storm },
+    Row { name: "F12", title: "rolling restart", quick: false, play: moves::rolling },
     Row { name: "F13", title: "a clone of an instance", quick: true, play: freezes::clones },
     Row {
         name: "F14",
@@ -43,6 +47,10 @@ pub const ROWS: &[Row] = &[
         play: freezes::stuck,
     },
     Row { name: "F15", title: "later offsets finish first", quick: false, play: freezes::wide },
+    Row { name: "F16", title: "gaps in the offsets", quick: false, play: records::gaps },
+    Row { name: "F17", title: "metadata overwritten", quick: false, play: records::metadata },
+    Row { name: "F20", title: "poison, and events that kill", quick: true, play: records::poison },
+    Row { name: "F21", title: "results too large", quick: false, play: records::oversized },
     Row { name: "L1", title: "local log: death at each step", quick: true, play: embedded::steps },
     Row { name: "L2", title: "local log: disk full", quick: true, play: embedded::full_disk },
     Row {
