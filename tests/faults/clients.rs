@@ -1,6 +1,6 @@
 //! A stranger's Kafka clients: what any other application would send and see. Nothing of the engine's is used.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -225,42 +225,38 @@ pub fn as_seen(record: &rdkafka::message::BorrowedMessage<'_>) -> Seen {
 
 /// How many partitions each member of a group has; empty while it is being balanced.
 pub fn shares(brokers: &str, group: &str) -> Vec<usize> {
-    members(brokers, group).iter().map(|(_, assignment)| share(assignment)).collect()
+    owners(brokers, group).values().map(BTreeSet::len).collect()
 }
 
-/// What each member of a group has, by the name its client gives itself; empty while it is being balanced.
-pub fn owners(brokers: &str, group: &str) -> BTreeMap<String, Vec<u8>> {
-    members(brokers, group).into_iter().collect()
-}
-
-/// Names and assignments, as the protocol writes them.
-fn members(brokers: &str, group: &str) -> Vec<(String, Vec<u8>)> {
+/// Which partitions each member of a group has, by the name its client gives itself; empty while it is being balanced.
+pub fn owners(brokers: &str, group: &str) -> BTreeMap<String, BTreeSet<i32>> {
     let consumer: BaseConsumer = reader(brokers, "watch", Isolation::Uncommitted).create().unwrap();
-    let Ok(found) = consumer.fetch_group_list(Some(group), WAIT) else { return Vec::new() };
+    let Ok(found) = consumer.fetch_group_list(Some(group), WAIT) else { return BTreeMap::new() };
     let stable = found.groups().iter().find(|one| one.state() == "Stable");
     let members = stable.into_iter().flat_map(|group| group.members());
     members
-        .map(|one| (one.client_id().to_owned(), one.assignment().unwrap_or_default().to_vec()))
+        .map(|one| (one.client_id().to_owned(), assigned(one.assignment().unwrap_or_default())))
         .collect()
 }
 
-/// Partitions in an assignment: a version, then topics with their partitions.
-fn share(bytes: &[u8]) -> usize {
-    let number = |at: usize| {
-        let four = bytes.get(at..at + 4)?;
-        usize::try_from(i32::from_be_bytes(four.try_into().ok()?)).ok()
-    };
-    let count = || {
-        let (mut at, mut partitions) = (6, 0);
+/// Partitions in an assignment as the protocol writes it: a version, then topics with their partitions.
+fn assigned(bytes: &[u8]) -> BTreeSet<i32> {
+    let number = |at: usize| Some(i32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
+    let read = || {
+        let (mut at, mut partitions) = (6, BTreeSet::new());
         for _ in 0..number(2)? {
             let name = bytes.get(at..at + 2)?;
             at += 2 + usize::from(u16::from_be_bytes(name.try_into().ok()?));
-            partitions += number(at)?;
-            at += 4 + 4 * number(at)?;
+            let count = number(at)?;
+            for _ in 0..count {
+                at += 4;
+                partitions.insert(number(at)?);
+            }
+            at += 4;
         }
         Some(partitions)
     };
-    count().unwrap_or(0)
+    read().unwrap_or_default()
 }
 
 /// A sender whose every second transaction is aborted.

@@ -238,4 +238,15 @@ impl Fleet {
         });
         logs.filter_map(|path| std::fs::read_to_string(path).ok()).collect()
     }
+
+    /// Resident memory of those that run, in MiB: the most each ever had.
+    pub fn peaks(&self) -> Vec<f64> {
+        let pids = self.slots.iter().filter_map(|slot| slot.kept.as_ref()).map(Kept::pid);
+        pids.filter_map(|pid| {
+            let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+            let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+            line.trim().trim_end_matches(" kB").parse::<f64>().ok().map(|kib| kib / 1024.0)
+        })
+        .collect()
+    }
 }

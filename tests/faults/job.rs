@@ -185,7 +185,7 @@ impl Job {
         format!(
             "vivremotion: 1\n\
              log:\n  kafka:\n    brokers: \"{brokers}\"\n    group_prefix: {prefix}\n    create: true\n    \
-             commit_interval: 50ms\n    instance: i{index}\n    client: {{ {client} }}\n    \
+             commit_interval: 50ms\n    instance: i{index}\n    client: {{ {client}, client.id: i{index} }}\n    \
              names: {{ costs: {costs} }}\n\
              providers: {{ mock: {{ dialect: openai, base_url: \"{url}\", max_in_flight: 12000 }} }}\n\
              models: {{ small: \"{model}\" }}\n\

@@ -192,6 +192,17 @@ impl Play {
 
     /// Waits until everything that is due is there, and for the progress that says so; then lets the instances drain.
     pub fn settle(&mut self) -> Vec<Sent> {
+        let sent = self.wait_for_all();
+        for index in 0..self.fleet.len() {
+            if let Err(reason) = self.fleet.drain(index, Duration::from_secs(60)) {
+                self.wrong.push(reason);
+            }
+        }
+        sent
+    }
+
+    /// Waits until everything that is due is there, and for the progress that says so.
+    pub fn wait_for_all(&mut self) -> Vec<Sent> {
         self.enough();
         let sent = self.load.take().map(|load| load.join().unwrap()).unwrap_or_default();
         if sent.len() < self.least {
@@ -216,11 +227,6 @@ impl Play {
             time::pause(Duration::from_millis(50));
         }
         self.finished(&sent);
-        for index in 0..self.fleet.len() {
-            if let Err(reason) = self.fleet.drain(index, Duration::from_secs(60)) {
-                self.wrong.push(reason);
-            }
-        }
         sent
     }
 

@@ -5,6 +5,7 @@ use crate::report::Outcome;
 
 mod control;
 mod embedded;
+mod everything;
 mod freezes;
 mod kills;
 mod moves;
@@ -51,6 +52,8 @@ pub const ROWS: &[Row] = &[
     Row { name: "F17", title: "metadata overwritten", quick: false, play: records::metadata },
     Row { name: "F20", title: "poison, and events that kill", quick: true, play: records::poison },
     Row { name: "F21", title: "results too large", quick: false, play: records::oversized },
+    Row { name: "F24", title: "more than can be done", quick: false, play: everything::overload },
+    Row { name: "F26", title: "everything at random", quick: false, play: everything::everything },
     Row { name: "L1", title: "local log: death at each step", quick: true, play: embedded::steps },
     Row { name: "L2", title: "local log: disk full", quick: true, play: embedded::full_disk },
     Row {

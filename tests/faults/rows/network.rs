@@ -13,7 +13,7 @@ use crate::time;
 const REFUSALS: [i16; 2] = [47, 90];
 
 /// A row whose engines reach a broker of their own through a proxy.
-fn behind(stage: &Stage, row: &str, plan: Plan) -> (Kafka, Proxy, Play) {
+pub fn behind(stage: &Stage, row: &str, plan: Plan) -> (Kafka, Proxy, Play) {
     let (door, port) = (free_port(), free_port());
     let proxy = Proxy::start(port, door);
     let kafka = Kafka::start(&stage.services.dir("kafka"), Some((door, port)));

@@ -1,0 +1,115 @@
+//! F24, F26: more than can be done, and everything at random.
+
+use std::time::{Duration, Instant};
+
+use rand::RngExt;
+
+use super::network::behind;
+use crate::job::Plan;
+use crate::play::{Play, Stage};
+use crate::proxy::Weather;
+use crate::report::Outcome;
+use crate::time;
+
+/// Most memory of an instance under load, in MiB.
+const MEMORY: f64 = 500.0;
+
+/// F24: far more than the models can answer comes for a while; memory stays bounded, and it is all done in the end.
+pub fn overload(stage: &Stage) -> Outcome {
+    let seconds = stage.pick(10, 60);
+    let events = stage.events(4_000, 40_000);
+    let mut plan = Plan::new(events, f64::from(seconds));
+    plan.keys = 5_000;
+    plan.latency = "200ms..1s";
+    plan.instances = 2;
+    // What the models take is a tenth of what comes.
+    plan.engine = "drain: 10s, crash_loop: 0, permits: 100";
+    let mut play = Play::start(stage, "F24", plan);
+    play.enough();
+    play.faults = format!("{events} events within {seconds} s, 2 × 100 at a time");
+    let sent = play.wait_for_all();
+    let peaks = play.fleet.peaks();
+    let most = peaks.iter().copied().fold(0.0, f64::max);
+    play.notes.push(format!("at most {most:.0} MiB resident"));
+    if peaks.is_empty() || most > MEMORY {
+        play.wrong.push(format!("{most:.0} MiB resident, more than {MEMORY:.0}"));
+    }
+    play.settle();
+    let facts = play.job.facts(sent);
+    play.judge(facts)
+}
+
+/// F26: one thing after the other goes wrong, drawn from the seed.
+pub fn everything(stage: &Stage) -> Outcome {
+    let lasts = Duration::from_secs(stage.pick(90, 30 * 60));
+    let events = stage.events(1_500, 30_000);
+    let mut plan = Plan::new(events, lasts.as_secs_f64());
+    plan.client = "session.timeout.ms: 10000, reconnect.backoff.max.ms: 500";
+    let (kafka, proxy, mut play) = behind(stage, "F26", plan);
+    let end = Instant::now() + lasts;
+    let mut done = [0; 8];
+    while Instant::now() < end {
+        let wait = play.between(Duration::from_secs(1), Duration::from_secs(8));
+        time::pause(wait);
+        let (kind, victim) = (play.draw.random_range(0..done.len()), play.any());
+        let lasts = play.between(Duration::from_millis(500), Duration::from_secs(12));
+        done[kind] += 1;
+        play.lost();
+        match kind {
+            0 => {
+                play.fleet.kill(victim);
+                play.fleet.start(victim, None);
+            }
+            1 => {
+                play.fleet.kill_all();
+                (0..play.fleet.len()).for_each(|index| play.fleet.start(index, None));
+            }
+            2 => {
+                play.fleet.signal(victim, "STOP");
+                time::pause(lasts);
+                play.lost_by(victim);
+                play.fleet.signal(victim, "CONT");
+            }
+            3 => {
+                proxy.set(Weather::Silent);
+                time::pause(lasts);
+            }
+            4 => {
+                proxy.set(Weather::Cut);
+                time::pause(lasts);
+            }
+            5 => proxy.reset(),
+            6 => kafka.restart(),
+            _ => {
+                if let Err(reason) = play.fleet.drain(victim, Duration::from_secs(60)) {
+                    play.notes.push(reason);
+                }
+                play.fleet.start(victim, None);
+            }
+        }
+        play.lost();
+        proxy.set(Weather::Fair);
+        play.fleet.look();
+    }
+    let words = [
+        "kills",
+        "kills of all",
+        "freezes",
+        "silences",
+        "cuts",
+        "resets",
+        "broker kills",
+        "drains",
+    ];
+    let said: Vec<String> = words.iter().zip(done).map(|(word, n)| format!("{n} {word}")).collect();
+    play.faults = said.join(", ");
+    // Whoever gives up after too many new producers is started again by whoever runs it: that is no failure here.
+    let mut outcome = play.end();
+    let left = |what: &str| what.contains("new producers within a minute");
+    let (gave_up, found) = std::mem::take(&mut outcome.findings)
+        .into_iter()
+        .partition::<Vec<_>, _>(|one| one.check == "row" && left(&one.what));
+    outcome.findings = found;
+    outcome.notes.extend(gave_up.into_iter().map(|one| one.what));
+    outcome
+}
