@@ -1,6 +1,7 @@
 #![doc = include_str!("README.md")]
 
 pub mod app;
+pub mod audit;
 pub mod base;
 pub mod budget;
 pub mod cli;
@@ -11,6 +12,7 @@ pub mod flow;
 pub mod journal;
 pub mod model;
 pub mod pipeline;
+pub mod replay;
 pub mod route;
 pub mod settings;
 pub mod stage;

@@ -244,7 +244,8 @@ async fn probes(
     Ok(address)
 }
 
-fn expressions(settings: &Settings, topic: &str) -> Expressions {
+/// The identity expressions of a topic.
+pub(super) fn expressions(settings: &Settings, topic: &str) -> Expressions {
     let Some(topic) = settings.topics.get(topic) else { return Expressions::default() };
     let identity = topic.identity.clone();
     Expressions {

@@ -68,6 +68,7 @@ pub fn line(
             codec: shared.codecs.for_topic(&plan.source.topic),
             tombstones: plan.source.tombstones,
             cluster: Arc::clone(&shared.cluster),
+            group: Arc::clone(&plan.group),
             outages: outages.clone(),
             clock: Arc::clone(&shared.clock),
         },

@@ -11,6 +11,8 @@ pub mod lines;
 pub mod models;
 pub mod money;
 pub mod promises;
+pub mod replay;
 pub mod samples;
 pub mod spent;
 pub mod topics;
+pub mod verify;

@@ -13,6 +13,7 @@ pub mod dev;
 pub mod memory;
 pub mod mock_models;
 mod print;
+pub mod replay;
 pub mod run;
 pub mod schemas;
 pub mod send;
@@ -20,6 +21,7 @@ mod show;
 mod signals;
 pub mod tail;
 pub mod topics;
+pub mod verify;
 
 /// An AI gateway whose front door is an event log: events in, results and costs out, exactly once.
 #[derive(Parser, Debug)]
@@ -43,6 +45,10 @@ pub enum Verb {
     Send(send::Args),
     /// Read a topic: results, costs, dead letters or anything else
     Tail(tail::Args),
+    /// Audit what pipelines left behind: results, dead letters, order, progress, money
+    Verify(verify::Args),
+    /// Bring dead letters, or events of a period, back to their topic
+    Replay(replay::Args),
     /// List the topics that are there, or make those that pipelines need
     Topics(topics::Args),
     /// List, show, check or register schemas
@@ -62,6 +68,8 @@ impl Verb {
             Verb::Check(args) => check::run(&args),
             Verb::Send(args) => send::run(args),
             Verb::Tail(args) => tail::run(args),
+            Verb::Verify(args) => verify::run(args),
+            Verb::Replay(args) => replay::run(args),
             Verb::Topics(args) => topics::run(args),
             Verb::Schemas(args) => runtime()?.block_on(schemas::run(args)),
             Verb::Memory(args) => runtime()?.block_on(memory::run(args)),

@@ -47,7 +47,8 @@ pub fn admit(admission: &Admission, decoded: Decoded, now: i64) -> Result<Admitt
     let event = from_json(&decoded.event);
     let view = |who| {
         let consumed = std::sync::Arc::clone(&decoded.consumed);
-        Value::from_object(RecordView { consumed, id: decoded.id, who })
+        let time = decoded.origin.timestamp;
+        Value::from_object(RecordView { consumed, id: decoded.id, time, who })
     };
     let mut scope = Scope::new(event, view(None), admission.names.clone());
     let who = identity::identify(&admission.identity, &decoded, &scope.clone().into_value())?;

@@ -11,7 +11,7 @@ use super::identity::rfc3339;
 use super::refusal::Refusal;
 use crate::event::cost::Attempt;
 use crate::event::money::Money;
-use crate::stream::{Headers, Output};
+use crate::stream::{Headers, Output, header};
 
 /// Longest message in a header.
 const MAX_MESSAGE: usize = 1024;
@@ -31,7 +31,10 @@ pub fn record(
     let mut headers: Headers =
         record.headers.iter().filter(|(name, _)| !is_reason(name)).cloned().collect();
     let mut put = |name: &str, value: String| {
-        headers.push((name.to_owned(), Some(Bytes::from(value))));
+        // A replay has some of them already: they are not to grow with each failure.
+        if header(&headers, name).is_none_or(|held| **held != *value.as_bytes()) {
+            headers.push((name.to_owned(), Some(Bytes::from(value))));
+        }
     };
     let message = cut(&failure.message, MAX_MESSAGE);
     let stage = failure.stage.clone().unwrap_or_else(|| "-".to_owned());

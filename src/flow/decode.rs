@@ -38,6 +38,8 @@ pub struct Decoder {
     pub tombstones: Tombstones,
     /// Cluster id of the log.
     pub cluster: Arc<str>,
+    /// The group that reads: a replay that names another one is not for it.
+    pub group: Arc<str>,
     /// Where a registry that is down is named.
     pub outages: Outages,
     /// Draws for pauses.
@@ -62,6 +64,12 @@ pub struct Decoded {
 /// Decodes the value. Waits, without end, for a registry that is down: poison is what will never be readable, not what
 /// is not readable now.
 pub async fn decode(decoder: &Decoder, consumed: &Arc<Consumed>) -> Result<Decoded, Refusal> {
+    let record = &consumed.record;
+    if let Some(replay) = replayed(&record.headers, &record.at.topic)
+        && *replay.group != *decoder.group
+    {
+        return Err(Refusal::Elsewhere(replay.group));
+    }
     let event = match (&consumed.record.value, decoder.tombstones) {
         (Some(value), _) => {
             let mut patience = decoder.outages.patience();
@@ -90,11 +98,13 @@ pub async fn decode(decoder: &Decoder, consumed: &Arc<Consumed>) -> Result<Decod
     Ok(Decoded { consumed: Arc::clone(consumed), id, origin, replay_of, event })
 }
 
-/// Which event a record is. A replay carries its origin's coordinates; they count only if they hash to the id it names.
+/// Which event a record is. A replay carries its origin's coordinates; they count only if they are of the topic that it
+/// stands in and hash to the id it names, and if it says which group it is for: whoever reads what a pipeline wrote about
+/// a replay gets an event of its own.
 pub fn identify(cluster: &Arc<str>, consumed: &Consumed) -> (EventId, Origin, Option<String>) {
     let record = &consumed.record;
-    if let Some((id, origin, replay_of)) = replayed(&record.headers) {
-        return (id, origin, Some(replay_of));
+    if let Some(Replay { id, origin, of, .. }) = replayed(&record.headers, &record.at.topic) {
+        return (id, origin, Some(of));
     }
     let origin = Origin {
         cluster: cluster.to_string(),
@@ -110,10 +120,20 @@ fn event_id(origin: &Origin) -> EventId {
     EventId::new(&origin.cluster, &origin.topic, origin.partition, origin.offset, origin.timestamp)
 }
 
-fn replayed(headers: &Headers) -> Option<(EventId, Origin, String)> {
+/// An event that was here before.
+struct Replay {
+    id: EventId,
+    origin: Origin,
+    /// Result id of the first run.
+    of: String,
+    group: String,
+}
+
+fn replayed(headers: &Headers, topic: &str) -> Option<Replay> {
     let text = |name| header(headers, name).and_then(|value| std::str::from_utf8(value).ok());
-    let replay_of = text("vivremotion.replay_of")?;
-    let named: EventId = text("vivremotion.event_id")?.parse().ok()?;
+    let of = text("vivremotion.replay_of")?.to_owned();
+    let group = text("vivremotion.group")?.to_owned();
+    let id: EventId = text("vivremotion.event_id")?.parse().ok()?;
     let origin: Origin = text("vivremotion.origin")?.parse().ok()?;
-    (event_id(&origin) == named).then(|| (named, origin, replay_of.to_owned()))
+    (event_id(&origin) == id && origin.topic == topic).then_some(Replay { id, origin, of, group })
 }

@@ -294,12 +294,17 @@ async fn costs(
 /// A result, or the user's own value in its place: with the key of the input.
 fn own(emitter: &Emitter, known: &Known<'_>, topic: &Arc<str>, value: Bytes, now: i64) -> Output {
     let id = result_id(&emitter.plan, known.id, "result", 0).to_string();
+    let mut headers = known.stamp(&emitter.plan).headers(&id, "vivremotion.result", now);
+    // The user's own value can't say it.
+    if let Some(of) = known.replay_of {
+        headers.push(("vivremotion.replay_of".to_owned(), Some(Bytes::from(of.to_owned()))));
+    }
     Output {
         topic: Arc::clone(topic),
         partition: None,
         key: known.consumed.record.key.clone(),
         value: Some(value),
-        headers: known.stamp(&emitter.plan).headers(&id, "vivremotion.result", now),
+        headers,
         timestamp: None,
     }
 }

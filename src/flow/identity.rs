@@ -120,6 +120,8 @@ pub struct RecordView {
     pub consumed: Arc<Consumed>,
     /// The event's id.
     pub id: EventId,
+    /// Of the record where it first stood, milliseconds since the epoch: a replay renders what the first run did.
+    pub time: i64,
     /// Unknown while the identity itself is found out.
     pub who: Option<Who>,
 }
@@ -133,7 +135,7 @@ impl Object for RecordView {
             "id" => Value::from(self.id.to_string()),
             "topic" => Value::from(Arc::clone(&record.at.topic)),
             "tombstone" => Value::from(record.value.is_none()),
-            "time" => Value::from(rfc3339(record.timestamp)),
+            "time" => Value::from(rfc3339(self.time)),
             "key" => record.key.as_ref().map_or(Value::from(()), |key| bytes_as_text(key)),
             "headers" => Value::from_object(HeadersView(Arc::clone(&self.consumed))),
             "request_id" => shown(&who?.request_id),

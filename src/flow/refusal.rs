@@ -19,6 +19,8 @@ pub enum Refusal {
     Tombstone(TombstoneAs),
     /// `source.filter` is false.
     FilteredOut,
+    /// A replay for another group that reads the same topic.
+    Elsewhere(String),
     /// An expression of the source, the identity or the sink failed.
     Expression {
         /// Which: `source.filter`, `sink.when`, `identity.tenant`.
@@ -81,7 +83,9 @@ impl Refusal {
     /// What is done about it.
     pub fn disposition(&self) -> Disposition {
         match self {
-            Refusal::FilteredOut | Refusal::Tombstone(TombstoneAs::Nothing) => Disposition::Skip,
+            Refusal::FilteredOut
+            | Refusal::Elsewhere(_)
+            | Refusal::Tombstone(TombstoneAs::Nothing) => Disposition::Skip,
             Refusal::Undecodable { .. } | Refusal::Tombstone(TombstoneAs::Poison) => {
                 Disposition::DeadLetter
             }
@@ -102,6 +106,7 @@ impl Refusal {
             Refusal::Undecodable { code, .. } => ("decode", (*code).to_owned(), None, false),
             Refusal::Tombstone(_) => ("permanent", "tombstone".to_owned(), None, false),
             Refusal::FilteredOut => ("permanent", "filtered-out".to_owned(), None, false),
+            Refusal::Elsewhere(_) => ("permanent", "elsewhere".to_owned(), None, false),
             Refusal::Expression { .. } => ("permanent", "expression".to_owned(), None, false),
             Refusal::Expired => ("deadline", "expired".to_owned(), None, false),
             Refusal::TooManyHops(_) => ("permanent", "too-many-hops".to_owned(), None, false),
@@ -125,6 +130,7 @@ impl fmt::Display for Refusal {
             | Refusal::Unwritable(message) => f.write_str(message),
             Refusal::Tombstone(_) => f.write_str("the record has no value (a tombstone)"),
             Refusal::FilteredOut => f.write_str("the event does not pass `source.filter`"),
+            Refusal::Elsewhere(group) => write!(f, "the record is a replay for group `{group}`"),
             Refusal::Expression { place, message } => write!(f, "`{place}`: {message}"),
             Refusal::Expired => f.write_str("the event expired before it was admitted"),
             Refusal::TooManyHops(limit) => {

@@ -232,6 +232,12 @@ pub trait Log: Send + Sync {
     async fn create(&self, topics: &[Topic]) -> Result<(), StreamError>;
     /// The offsets that a topic holds now; empty when the topic does not exist.
     async fn extents(&self, topic: &str) -> Result<Vec<Extent>, StreamError>;
+    /// One past the last record of each partition, committed or not: beyond the end of [`Log::extents`] by what stands in
+    /// transactions that are open. A log without such has nothing to add.
+    async fn written(&self, topic: &str) -> Result<Vec<(TopicPartition, i64)>, StreamError> {
+        let extents = self.extents(topic).await?;
+        Ok(extents.into_iter().map(|extent| (extent.at, extent.high)).collect())
+    }
     /// What a group committed for a topic's partitions.
     async fn committed(
         &self,

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 mod absent;
+mod audit;
 mod client;
 mod kafka;
 mod load;
@@ -44,6 +45,7 @@ fn stories() -> Vec<Story> {
         registry::stories(),
         qdrant::stories(),
         load::stories(),
+        audit::stories(),
         python::stories(),
         shipped::stories(),
         absent::stories(),

@@ -119,7 +119,7 @@ async fn kafka(world: &World) {
     settings.push_str(&format!("server: {{ listen: \"127.0.0.1:{port}\" }}\n"));
     world.write("vivremotion.yaml", &settings);
     let shown = commands("vivremotion ");
-    let [import, run] = shown.as_slice() else { panic!("{shown:?}") };
+    let [import, run, audits @ ..] = shown.as_slice() else { panic!("{shown:?}") };
 
     let output = shell(world, import).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -142,6 +142,14 @@ async fn kafka(world: &World) {
     assert!(status.success(), "{}", example.last_words());
     let said = example.out();
     assert!(said.starts_with("completed {") && said.contains("'answer'"), "{said}");
+    // Also while it runs: nothing failed, and everything adds up.
+    assert_eq!(audits.len(), 3, "{audits:?}");
+    for command in audits {
+        let output = shell(world, command).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+        assert!(said.starts_with("support-triage  ") && !said.contains('✗'), "{said}");
+    }
     engine.signal("TERM");
     assert!(engine.wait(WAIT).unwrap().success(), "{}", engine.last_words());
 }

@@ -193,7 +193,7 @@ enum Runner {
 use Runner::{Nobody, Test};
 
 /// Every command of the README.
-const COMMANDS: [(&str, Runner); 7] = [
+const COMMANDS: [(&str, Runner); 10] = [
     ("cargo run --release -- dev", Test("tests/e2e/readme.rs")),
     (
         "cargo run --release -- send tickets --wait '{\"input\": {\"text\": \"I was charged twice this month.\"}}'",
@@ -208,6 +208,18 @@ const COMMANDS: [(&str, Runner); 7] = [
     ),
     (
         "vivremotion run --settings vivremotion.yaml pipelines/support-triage.yaml",
+        Test("tests/e2e/readme.rs"),
+    ),
+    (
+        "vivremotion replay --settings vivremotion.yaml pipelines/support-triage.yaml",
+        Test("tests/e2e/readme.rs"),
+    ),
+    (
+        "vivremotion replay --settings vivremotion.yaml pipelines/support-triage.yaml --where 'dead_letter.class == \"transient\"' --yes",
+        Test("tests/e2e/readme.rs"),
+    ),
+    (
+        "vivremotion verify --settings vivremotion.yaml pipelines/support-triage.yaml --last 24h",
         Test("tests/e2e/readme.rs"),
     ),
 ];

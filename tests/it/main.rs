@@ -9,6 +9,7 @@
 #[path = "../faults/checker/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "its figures are for a report")]
 mod checker;
+mod audit;
 mod conformance;
 mod diagnostics;
 mod fences;
@@ -17,6 +18,7 @@ mod histories;
 mod journal;
 mod memory;
 mod pipelines;
+mod replay;
 mod schemas;
 mod simulate;
 mod support;

@@ -82,6 +82,20 @@ impl Log for KafkaLog {
         self.ask(move |lookup| lookup.extents(&topic)).await
     }
 
+    async fn written(&self, topic: &str) -> Result<Vec<(TopicPartition, i64)>, StreamError> {
+        let (topic, open) = (topic.to_owned(), self.config.uncommitted());
+        self.ask(move |lookup| {
+            let places = lookup.places(&topic)?;
+            let refs: Vec<&TopicPartition> = places.iter().collect();
+            let client: Result<BaseConsumer, _> = open.create();
+            let ends = client.and_then(|client| offsets::ends(&client, &refs));
+            let ends = ends
+                .map_err(|error| fault::stream_error(&format!("asking for `{topic}`"), &error))?;
+            Ok(places.into_iter().zip(ends).collect())
+        })
+        .await
+    }
+
     async fn committed(
         &self,
         group: &str,

@@ -3,7 +3,7 @@
 use super::{File, finds, kept};
 
 /// Left to right: a layer may name itself and what stands left of it.
-const ORDER: [&str; 20] = [
+const ORDER: [&str; 22] = [
     "base",
     "telemetry",
     "event",
@@ -21,6 +21,8 @@ const ORDER: [&str; 20] = [
     "settings",
     "pipeline",
     "flow",
+    "audit",
+    "replay",
     "harness",
     "app",
     "cli",

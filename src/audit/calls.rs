@@ -1,0 +1,129 @@
+//! C8: which calls were paid again although their outcome stood in the journal. A fold over the journal's records, in the
+//! order in which each partition holds them.
+
+use std::collections::HashMap;
+
+use uuid::Uuid;
+
+use super::fact::Spot;
+use super::finding::{Check, Findings};
+use crate::event::ids::EventId;
+use crate::event::money::Money;
+
+/// A record of the journal.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Where it stands.
+    pub spot: Spot,
+    /// The event.
+    pub event: EventId,
+    /// Offset of the input record, whose partition is the journal's.
+    pub input: i64,
+    /// Drawn by each process at its start.
+    pub run: u64,
+    /// What it says.
+    pub what: CallWhat,
+}
+
+/// What a record of the journal says.
+#[derive(Clone, Debug)]
+pub enum CallWhat {
+    /// An attempt is about to leave.
+    Intent {
+        /// The attempt.
+        attempt: Uuid,
+    },
+    /// An attempt did not leave after all.
+    Withdrawn {
+        /// The attempt.
+        attempt: Uuid,
+    },
+    /// An attempt ended.
+    Outcome {
+        /// The attempt; none for what costs nothing.
+        attempt: Option<Uuid>,
+        /// What it cost; none when the price is not known.
+        amount: Option<Money>,
+        /// Which answer it is, and to which question; none when it failed.
+        answer: Option<Answered>,
+    },
+}
+
+/// An answer of the journal.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Answered {
+    /// Digest of stage, item, operation and ordinal.
+    pub place: u64,
+    /// Digest of the request as asked.
+    pub digest: u64,
+}
+
+/// The answers of each event so far: some 90 bytes each.
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    paid: HashMap<(EventId, u64, u64), Paid>,
+    /// Where an attempt was announced; dropped with its outcome.
+    intents: HashMap<Uuid, i64>,
+    /// Where each process wrote first, by partition.
+    runs: HashMap<(u64, i32), i64>,
+    pub within: u64,
+    pub calls: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Paid {
+    attempt: Uuid,
+    run: u64,
+    offset: i64,
+}
+
+impl Calls {
+    /// Takes the next record of a partition.
+    pub fn take(&mut self, call: &Call, findings: &mut Findings) {
+        let Call { spot, event, run, what, .. } = call;
+        self.runs.entry((*run, spot.partition)).or_insert(spot.offset);
+        match what {
+            CallWhat::Intent { attempt } => {
+                self.intents.insert(*attempt, spot.offset);
+            }
+            CallWhat::Withdrawn { attempt } => {
+                self.intents.remove(attempt);
+            }
+            CallWhat::Outcome { attempt: None, .. } => {}
+            CallWhat::Outcome { attempt: Some(attempt), answer, .. } => {
+                self.calls += 1;
+                findings.judged(Check::C8, 1);
+                let announced = self.intents.remove(attempt);
+                let Some(Answered { place, digest }) = answer else { return };
+                let paid = Paid { attempt: *attempt, run: *run, offset: spot.offset };
+                let key = (*event, *place, *digest);
+                let Some(before) = self.paid.insert(key, paid) else { return };
+                if before.attempt == paid.attempt {
+                    return; // The same record, sent twice.
+                }
+                self.again(before, announced.unwrap_or(spot.offset), call, findings);
+            }
+        }
+    }
+
+    /// The same call was paid again by an attempt that left at that offset.
+    fn again(&mut self, before: Paid, left: i64, call: &Call, findings: &mut Findings) {
+        let Call { spot, event, run, .. } = call;
+        let told = |code, message: String, findings: &mut Findings| {
+            findings.add(Check::C8, code, Some(spot.clone()), Some(*event), message);
+        };
+        let place = format!("its outcome stands at offset {}", before.offset);
+        if before.run == *run {
+            told("paid-twice", format!("one process paid the same call twice: {place}"), findings);
+            return;
+        }
+        // What the later process could have read when it took over: everything before its own first record here.
+        let took_over = self.runs.get(&(*run, spot.partition)).copied().unwrap_or(left);
+        if before.offset < left && before.offset < took_over {
+            let message = format!("a call was paid again by a later process although {place}");
+            told("paid-though-known", message, findings);
+        } else {
+            self.within += 1;
+        }
+    }
+}

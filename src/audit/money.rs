@@ -1,0 +1,231 @@
+//! C7: every attempt is told once, as the journal has it, and as the provider has it.
+
+use std::collections::HashMap;
+
+use uuid::Uuid;
+
+use super::calls::{Call, CallWhat};
+use super::fact::{Charge, Entry, Spot};
+use super::finding::{Check, Findings};
+use crate::event::ids::EventId;
+use crate::event::money::Money;
+
+/// The attempts: some 100 bytes each.
+#[derive(Debug, Default)]
+pub(super) struct Attempts {
+    known: HashMap<Uuid, Attempt>,
+    /// Adjustments and where they stand: rare.
+    adjustments: Vec<(Uuid, Spot, EventId)>,
+    ledger: Option<HashMap<String, Line>>,
+}
+
+#[derive(Debug)]
+struct Attempt {
+    event: EventId,
+    charge: Option<Option<Money>>,
+    unsettled: bool,
+    journal: Journaled,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Journaled {
+    Not,
+    Announced,
+    Ended(Option<Money>),
+}
+
+/// One call, by both accounts.
+#[derive(Debug, Default)]
+struct Line {
+    spot: Option<Spot>,
+    charges: u32,
+    unsettled: u32,
+    charged: (i64, i64),
+    delivered: u32,
+    provided: (i64, i64),
+}
+
+impl Attempts {
+    /// Attempts that are held.
+    pub fn len(&self) -> usize {
+        self.known.len()
+    }
+
+    /// From here on the provider's ledger is compared too.
+    pub fn with_ledger(&mut self) {
+        self.ledger.get_or_insert_default();
+    }
+
+    /// Takes a cost event. False when its attempt was told before.
+    pub fn charge(&mut self, charge: &Charge, findings: &mut Findings) -> bool {
+        let Charge { spot, event, attempt, amount, unsettled, .. } = charge;
+        findings.judged(Check::C7, 1);
+        let known = self.known.entry(*attempt).or_insert(Attempt {
+            event: *event,
+            charge: None,
+            unsettled: *unsettled,
+            journal: Journaled::Not,
+        });
+        if known.charge.replace(*amount).is_some() {
+            let message = format!("attempt {attempt} is told once more");
+            findings.add(Check::C7, "cost-twice", Some(spot.clone()), Some(*event), message);
+            return false;
+        }
+        known.unsettled = *unsettled;
+        if let Some(adjusts) = charge.adjusts {
+            known.journal = Journaled::Announced;
+            self.adjustments.push((adjusts, spot.clone(), *event));
+        }
+        if let (Some(ledger), Some((asked, answered))) = (&mut self.ledger, charge.tokens) {
+            let line = ledger.entry(charge.call.clone()).or_default();
+            line.spot.get_or_insert_with(|| spot.clone());
+            line.charges += u32::from(asked > 0);
+            line.unsettled += u32::from(*unsettled);
+            line.charged.0 += asked.cast_signed();
+            line.charged.1 += answered.cast_signed();
+        }
+        true
+    }
+
+    /// Takes a line of the provider's ledger.
+    pub fn entry(&mut self, entry: &Entry) {
+        let Some(ledger) = self.ledger.as_mut().filter(|_| entry.delivered) else { return };
+        // Its last part is a digest of the body, which a cost event has not.
+        let Some((call, _)) = entry.key.rsplit_once('/') else { return };
+        let line = ledger.entry(call.to_owned()).or_default();
+        line.delivered += 1;
+        line.provided.0 += entry.tokens.0.cast_signed();
+        line.provided.1 += entry.tokens.1.cast_signed();
+    }
+
+    /// Takes a record of the journal.
+    pub fn call(&mut self, call: &Call) {
+        let (attempt, journal) = match call.what {
+            CallWhat::Intent { attempt } => (attempt, Journaled::Announced),
+            CallWhat::Withdrawn { attempt } => {
+                if let Some(known) = self.known.get_mut(&attempt) {
+                    known.journal = Journaled::Not;
+                }
+                return;
+            }
+            CallWhat::Outcome { attempt: Some(attempt), amount, .. } => {
+                (attempt, Journaled::Ended(amount))
+            }
+            CallWhat::Outcome { attempt: None, .. } => return,
+        };
+        let event = call.event;
+        let fresh = Attempt { event, charge: None, unsettled: false, journal: Journaled::Not };
+        let known = self.known.entry(attempt).or_insert(fresh);
+        // An intent that was sent again does not undo an outcome.
+        if !matches!(known.journal, Journaled::Ended(_)) {
+            known.journal = journal;
+        }
+    }
+
+    /// Compares. `closed` says where an event stands whose whole history was read; `journaled` whether its journal was.
+    pub fn judge(
+        &self,
+        closed: &dyn Fn(EventId) -> Option<Spot>,
+        journaled: Option<&dyn Fn(EventId) -> bool>,
+        strict: bool,
+        findings: &mut Findings,
+    ) {
+        for (adjusts, spot, event) in &self.adjustments {
+            let there = self.known.get(adjusts).is_some_and(|known| known.charge.is_some());
+            if !there && closed(*event).is_some() {
+                let message = format!("it corrects attempt {adjusts}, of which there is no charge");
+                let spot = Some(spot.clone());
+                findings.add(Check::C7, "adjusts-nothing", spot, Some(*event), message);
+            }
+        }
+        if let Some(journaled) = journaled {
+            for (id, attempt) in &self.known {
+                if journaled(attempt.event)
+                    && let Some(spot) = closed(attempt.event)
+                {
+                    attempt.judge(*id, spot, findings);
+                }
+            }
+        }
+        let (mut untold, mut open) = (0, 0);
+        for (call, line) in self.ledger.iter().flatten() {
+            let event = call.split('/').next().and_then(|id| id.parse::<EventId>().ok());
+            let Some((event, spot)) = event.and_then(|e| Some((e, closed(e)?))) else { continue };
+            findings.judged(Check::C7, 1);
+            let spot = Some(line.spot.clone().unwrap_or(spot));
+            if line.delivered > line.charges + line.unsettled {
+                untold += 1;
+                if strict {
+                    let message = format!(
+                        "the provider answered `{call}` {} times, and {} are told",
+                        line.delivered,
+                        line.charges + line.unsettled
+                    );
+                    findings.add(Check::C7, "untold-call", spot, Some(event), message);
+                }
+            } else if line.delivered < line.charges {
+                let message = format!(
+                    "{} cost events tell of `{call}`, which the provider answered {} times",
+                    line.charges, line.delivered
+                );
+                findings.add(Check::C7, "unlike-provider", spot, Some(event), message);
+            } else if line.unsettled > 0 {
+                open += 1;
+            } else if line.charged != line.provided {
+                let message = format!(
+                    "`{call}` has {} + {} tokens by its cost events and {} + {} by the provider",
+                    line.charged.0, line.charged.1, line.provided.0, line.provided.1
+                );
+                findings.add(Check::C7, "unlike-provider", spot, Some(event), message);
+            }
+        }
+        if untold > 0 && !strict {
+            findings.note(
+                Check::C7,
+                format!("{untold} answers of the provider are not told: calls in flight at a death, whose intent was lost with it"),
+            );
+        }
+        if open > 0 {
+            findings.note(Check::C7, format!("{open} calls are told at their ceiling, unsettled"));
+        }
+    }
+}
+
+impl Attempt {
+    fn judge(&self, id: Uuid, spot: Spot, findings: &mut Findings) {
+        let mut wrong = |code, message| {
+            findings.add(Check::C7, code, Some(spot.clone()), Some(self.event), message);
+        };
+        match (self.charge, self.journal) {
+            (None, Journaled::Ended(_)) => {
+                wrong(
+                    "no-cost",
+                    format!("attempt {id} ended by the journal, and no cost event tells of it"),
+                );
+            }
+            (None, Journaled::Announced) => {
+                wrong(
+                    "no-cost",
+                    format!("attempt {id} left by the journal, and no cost event tells of it"),
+                );
+            }
+            (Some(_), Journaled::Not) => {
+                wrong(
+                    "not-journaled",
+                    format!("attempt {id} was paid, and the journal knows nothing of it"),
+                );
+            }
+            (Some(charge), Journaled::Ended(amount)) if charge != amount && !self.unsettled => {
+                let shown =
+                    |amount: Option<Money>| amount.map_or("no price".to_owned(), |a| a.to_string());
+                let message = format!(
+                    "attempt {id} cost {} by its cost event and {} by the journal",
+                    shown(charge),
+                    shown(amount)
+                );
+                wrong("unlike-journal", message);
+            }
+            _ => {}
+        }
+    }
+}
