@@ -47,12 +47,7 @@ fn order() -> Order {
 }
 
 fn desk(world: &LocalWorld) -> Desk<'_> {
-    Desk {
-        settings: &world.settings,
-        log: &*world.log,
-        codecs: &world.codecs,
-        clock: &world.clock,
-    }
+    Desk { settings: &world.settings, log: &*world.log, codecs: &world.codecs, clock: &world.clock }
 }
 
 async fn dry(world: &LocalWorld, order: &Order) -> Dry {
