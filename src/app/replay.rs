@@ -12,17 +12,18 @@ use tokio::time::{Instant, sleep_until};
 use super::engine::expressions;
 use super::verify::{Desk, Tell, decoded, more};
 use crate::audit::Spot;
-use crate::audit::expect::consumed;
 use crate::audit::records::{Whose, is_of};
 use crate::event::ids::EventId;
 use crate::event::money::Money;
+use crate::flow::consume::Consumed;
 use crate::flow::decode::identify;
 use crate::flow::identity::Expressions;
+use crate::journal::Entry;
 use crate::pipeline::plan::Plan;
 use crate::replay::survey::{Counts, MOST_EVENTS};
-use crate::replay::{Candidate, Filter, Survey, replay};
+use crate::replay::{Candidate, Filter, Ranges, Survey, replay};
 use crate::stage::StageKind;
-use crate::stream::{From, Record, StreamError, StreamErrorKind, header};
+use crate::stream::{Epoch, From, Record, StreamError, StreamErrorKind, header};
 
 /// Costs are estimated from events of this time before, milliseconds.
 const LOOK_BACK: i64 = 7 * 86_400_000;
@@ -64,6 +65,7 @@ pub struct Dry {
     pub events: u64,
     /// What that may cost.
     pub estimate: Estimate,
+    ranges: Ranges,
 }
 
 /// What bringing back may cost. Finished calls that the journal still holds are free: so it is the most that is likely.
@@ -117,7 +119,11 @@ pub async fn look(
     let counts = survey.counts(order.again);
     let events = order.limit.map_or(counts.events, |limit| counts.events.min(limit));
     let estimate = estimate(desk, plan, events).await?;
-    Ok(Dry { survey, counts, read, untold, unreadable, events, estimate })
+    let mut ranges = Ranges::default();
+    if let Some(journal) = plan.journal.as_ref().filter(|_| order.inputs && events > 0) {
+        journaled(desk, journal, &survey, order, &mut ranges).await?;
+    }
+    Ok(Dry { survey, counts, read, untold, unreadable, events, estimate, ranges })
 }
 
 /// Brings back what a dry run found: the records written.
@@ -149,9 +155,8 @@ pub async fn bring_back(
             if !dry.survey.chosen(candidate.event, &spot, order.again) {
                 continue;
             }
-            let journal = header(&record.headers, "vivremotion.journal");
-            let journal = journal.map(|range| String::from_utf8_lossy(range).into_owned());
-            waiting.push(replay(&candidate, &plan.name, &plan.group, journal));
+            let ranges = dry.ranges.of(candidate.event);
+            waiting.push(replay(&candidate, &plan.name, &plan.group, &ranges));
             let whole = pace.sent + waiting.len() as u64 >= dry.events;
             if whole || waiting.len() >= pace.together() {
                 pace.write(desk, std::mem::take(&mut waiting)).await?;
@@ -221,11 +226,17 @@ impl<'a> Place<'a> {
         if !order.inputs {
             return Candidate::of_letter(record, &source.topic, name, group);
         }
-        let consumed = consumed(record.clone());
+        let consumed = as_consumed(record.clone());
         let (event, origin, replay_of) = identify(&self.cluster, &consumed);
         let elsewhere = replay_of.is_some() && !names(record, group);
         Ok((!elsewhere).then(|| Candidate::of_input(record, event, origin)))
     }
+}
+
+/// A record as the corridor's door takes it.
+fn as_consumed(record: Record) -> Consumed {
+    let time = record.timestamp;
+    Consumed::new(record, Epoch(0), time)
 }
 
 /// Whether a replay is for that group.
@@ -302,7 +313,7 @@ impl Looking<'_> {
                     continue;
                 }
                 let (partition, offset) = (record.at.partition, record.offset);
-                let (event, _, replay_of) = identify(&self.place.cluster, &consumed(record));
+                let (event, _, replay_of) = identify(&self.place.cluster, &as_consumed(record));
                 if replay_of.is_some() {
                     self.survey.brought_back(event, partition, offset);
                 }
@@ -310,6 +321,31 @@ impl Looking<'_> {
         }
         Ok(())
     }
+}
+
+/// Where the journal tells of the events that are chosen: dead letters say it themselves, other records don't.
+async fn journaled(
+    desk: &Desk<'_>,
+    journal: &Arc<str>,
+    survey: &Survey,
+    order: &Order,
+    ranges: &mut Ranges,
+) -> Result<(), StreamError> {
+    if !desk.log.topics().await?.iter().any(|topic| topic.name == *journal) {
+        return Ok(());
+    }
+    let mut follower = desk.log.follow(journal, begins(order)).await?;
+    while let Some(records) = more(&mut *follower, journal).await? {
+        for record in records {
+            let Ok(Entry { place, event: Some(event), .. }) = Entry::decode(&record) else {
+                continue;
+            };
+            if survey.brings_back(event, order.again) {
+                ranges.take(event, &place, record.offset);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// By what an event cost lately.

@@ -112,7 +112,11 @@ pub async fn verify(
         written.extend(log.written(topic).await?);
         all += sum(&log.extents(topic).await?);
     }
-    let terms = terms(plan, order, &extents, progress, compacted(&there, source));
+    let terms = Terms {
+        compacted: compacted(&there, source),
+        strict_intents: settings.engine.strict_intents,
+        ..terms(plan, order, &extents, progress)
+    };
     let mut reading = Reading {
         desk,
         plan,
@@ -145,6 +149,7 @@ pub async fn verify(
     reading.letters().await?;
     reading.charges().await?;
     reading.published().await?;
+    reading.calls().await?;
     reading.ledger()?;
     reading.settled(&written, begun).await?;
     let after = log.committed(&plan.group, source).await?.into_iter().collect();
@@ -161,6 +166,7 @@ fn topics(plan: &Plan<StageKind>) -> Vec<Arc<str>> {
     let mut topics: Vec<Arc<str>> = sink.map(|sink| Arc::clone(&sink.topic)).into_iter().collect();
     topics.extend(sink.and_then(|sink| sink.failures.clone()));
     topics.extend([Arc::clone(&plan.dead_letters), Arc::clone(&plan.costs)]);
+    topics.extend(plan.journal.clone());
     topics.extend(published(plan));
     topics
 }
@@ -193,7 +199,6 @@ fn terms(
     order: &Order,
     extents: &[Extent],
     progress: BTreeMap<i32, Progress>,
-    compacted: bool,
 ) -> Terms {
     let offsets = extents.iter().map(|extent| (extent.at.partition, (extent.low, extent.high)));
     Terms {
@@ -208,7 +213,6 @@ fn terms(
             From::Time(time) => Began::Time(time),
         },
         period: order.period,
-        compacted,
         finished: order.finished,
         most_events: order.most_events,
         ..Terms::whole(&plan.name, &plan.group, &plan.source.topic, offsets.collect(), progress)
@@ -369,6 +373,24 @@ impl Reading<'_> {
             };
             match made {
                 Made::Ours(charge) => audit.charge(charge)?,
+                Made::Wrong(wrong) => audit.unreadable(Check::C7, Spot::of(&record), wrong),
+                Made::Other => {}
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn calls(&mut self) -> Result<(), VerifyError> {
+        let Some(journal) = &self.plan.journal else { return Ok(()) };
+        if !is_there(self.there, journal) {
+            return Ok(());
+        }
+        self.audit.with_journal();
+        let source = &self.plan.source.topic;
+        self.outputs(journal, Some(Gone::Calls), async |audit, record| {
+            match records::call(&record, source) {
+                Made::Ours(call) => audit.call(&call)?,
                 Made::Wrong(wrong) => audit.unreadable(Check::C7, Spot::of(&record), wrong),
                 Made::Other => {}
             }

@@ -38,6 +38,8 @@ pub enum CallWhat {
         /// The attempt.
         attempt: Uuid,
     },
+    /// Something of an event that is no call.
+    Other,
     /// An attempt ended.
     Outcome {
         /// The attempt; none for what costs nothing.
@@ -89,7 +91,7 @@ impl Calls {
             CallWhat::Withdrawn { attempt } => {
                 self.intents.remove(attempt);
             }
-            CallWhat::Outcome { attempt: None, .. } => {}
+            CallWhat::Other | CallWhat::Outcome { attempt: None, .. } => {}
             CallWhat::Outcome { attempt: Some(attempt), answer, .. } => {
                 self.calls += 1;
                 findings.judged(Check::C8, 1);

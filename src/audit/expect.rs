@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use minijinja::Value;
-use tokio::time::Instant;
 
 use super::fact::{Due, Input, Spot};
 use super::records::bytes_of;
@@ -31,7 +30,7 @@ impl Expecting {
     pub async fn input(&self, record: Record) -> Input {
         let timestamp = record.timestamp;
         let (spot, bytes) = (Spot::of(&record), bytes_of(&record));
-        let consumed = Arc::new(consumed(record));
+        let consumed = Arc::new(Consumed::new(record, Epoch(0), timestamp));
         let (event, _, replay_of) = identify(&self.decoder.cluster, &consumed);
         let due = self.due(&consumed).await;
         Input { spot, event, replay: replay_of.is_some(), timestamp, due, bytes, answer: None }
@@ -59,12 +58,6 @@ impl Expecting {
             },
         }
     }
-}
-
-/// A record as the corridor's doors take it.
-pub fn consumed(record: Record) -> Consumed {
-    let received_at = record.timestamp;
-    Consumed { record, epoch: Epoch(0), received_at, began: Instant::now() }
 }
 
 /// Whether a completed event is to have a result: known if the condition asks for nothing that stages make. If it is

@@ -81,6 +81,8 @@ pub struct Audit {
     first: BTreeMap<i32, i64>,
     /// About events that were not read.
     outside: u64,
+    /// The first record of each partition that the journal tells of.
+    journaled: BTreeMap<i32, i64>,
     /// Partitions whose first record of the group's start has come.
     begun: BTreeSet<i32>,
     grew: bool,
@@ -127,6 +129,7 @@ impl Audit {
             horizon: Horizon::default(),
             first: BTreeMap::new(),
             outside: 0,
+            journaled: BTreeMap::new(),
             begun: BTreeSet::new(),
             grew: false,
             findings: Findings::default(),
@@ -342,6 +345,8 @@ impl Audit {
     /// Takes a record of the journal.
     pub fn call(&mut self, call: &Call) -> Result<(), TooMuch> {
         self.room_for_attempts()?;
+        let first = self.journaled.entry(call.spot.partition).or_insert(call.input);
+        *first = call.input.min(*first);
         self.calls.take(call, &mut self.findings);
         self.attempts.call(call);
         Ok(())
@@ -453,7 +458,12 @@ impl Audit {
             (kept && case.is_closed(&bench, replays(&event))).then(|| case.spot(&terms))
         };
         let journaled = |event: EventId| {
-            cases.get(&event).is_some_and(|case| horizon.keeps(Gone::Calls, case.timestamp))
+            cases.get(&event).is_some_and(|case| {
+                // An engine of before kept none.
+                let first = self.journaled.get(&case.partition);
+                let told = first.is_some_and(|first| case.offset >= *first);
+                told && horizon.keeps(Gone::Calls, case.timestamp)
+            })
         };
         let journaled: Option<&dyn Fn(EventId) -> bool> = match self.journal {
             true => Some(&journaled),

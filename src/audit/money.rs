@@ -111,7 +111,7 @@ impl Attempts {
             CallWhat::Outcome { attempt: Some(attempt), amount, .. } => {
                 (attempt, Journaled::Ended(amount))
             }
-            CallWhat::Outcome { attempt: None, .. } => return,
+            CallWhat::Other | CallWhat::Outcome { attempt: None, .. } => return,
         };
         let event = call.event;
         let fresh = Attempt { event, charge: None, unsettled: false, journal: Journaled::Not };

@@ -3,10 +3,12 @@
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::calls::{Answered, Call, CallWhat};
 use super::fact::{Answer, Charge, Letter, Published, Spot, Status};
 use crate::event::identity::Origin;
 use crate::event::ids::{EventId, ResultId};
 use crate::event::money::Money;
+use crate::journal::{Entry, Outcome, What};
 use crate::stream::{Headers, Record, header};
 
 /// Whose outputs are read.
@@ -238,6 +240,37 @@ fn tokens(value: &Value) -> Option<(u64, u64)> {
         }
     }
     Some((asked, answered))
+}
+
+/// A record of the journal, if it is about an event of that topic.
+pub fn call(record: &Record, source: &str) -> Made<Call> {
+    let Entry { place, event, run, what } = match Entry::decode(record) {
+        Ok(entry) => entry,
+        Err(wrong) => return Made::Wrong(wrong),
+    };
+    // Several pipelines of a group share a journal, each with a topic of its own.
+    let (true, Some(event), Some(input)) = (*place.topic == *source, event, place.offset) else {
+        return Made::Other;
+    };
+    let what = match what {
+        What::Intent(intent) => CallWhat::Intent { attempt: intent.attempt.0 },
+        What::Withdrawn { attempt } => CallWhat::Withdrawn { attempt: attempt.0 },
+        What::Outcome(Outcome { attempt, answer }) => CallWhat::Outcome {
+            attempt: attempt.as_ref().map(|attempt| attempt.id.0),
+            amount: attempt.as_ref().and_then(|attempt| attempt.amount),
+            answer: answer.map(|answer| Answered {
+                place: digest(&[
+                    answer.stage.as_bytes(),
+                    &answer.item.unwrap_or(u32::MAX).to_le_bytes(),
+                    answer.operation.as_bytes(),
+                    &answer.ordinal.to_le_bytes(),
+                ]),
+                digest: digest(&[answer.digest.0.as_bytes()]),
+            }),
+        },
+        What::Part(_) | What::Start { .. } | What::Ended | What::Closed => CallWhat::Other,
+    };
+    Made::Ours(Call { spot: Spot::of(record), event, input, run, what })
 }
 
 /// A record of a topic that stages publish to.

@@ -12,6 +12,7 @@
 //! [`pick`] is the filter, [`survey`] what a dry run counts.
 
 pub mod pick;
+mod ranges;
 pub mod record;
 pub mod survey;
 
@@ -19,5 +20,6 @@ pub mod survey;
 mod tests;
 
 pub use pick::{Failed, Filter, WhereError};
+pub use ranges::Ranges;
 pub use record::{Candidate, replay};
 pub use survey::{Standing, Survey};

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use minijinja::Value;
 use minijinja::value::{Enumerator, Object};
 use serde_json::json;
-use tokio::time::Instant;
 
 use super::record::Candidate;
 use crate::base::clock::rfc3339;
@@ -129,12 +128,8 @@ impl Filter {
     ) -> Result<bool, String> {
         let Some(condition) = &self.condition else { return Ok(true) };
         let Candidate { event: id, origin, record, failed, .. } = candidate;
-        let consumed = Arc::new(Consumed {
-            record: record.clone(),
-            epoch: Epoch(0),
-            received_at: record.timestamp,
-            began: Instant::now(),
-        });
+        let consumed = Consumed::new(record.clone(), Epoch(0), record.timestamp);
+        let consumed = Arc::new(consumed);
         let decoded = Decoded {
             consumed: Arc::clone(&consumed),
             id: *id,

@@ -7,6 +7,8 @@ use bytes::Bytes;
 use super::pick::Failed;
 use crate::event::identity::Origin;
 use crate::event::ids::{EventId, ResultId};
+use crate::flow::headers::JOURNAL;
+use crate::journal::Range;
 use crate::stream::{Headers, Output, Record, TopicPartition, header};
 
 /// Headers that say why an event failed and what failed it: not the event's own.
@@ -115,14 +117,9 @@ fn own(headers: &Headers, event: EventId, origin: &Origin) -> Headers {
     headers.iter().filter(|(name, value)| !ours(name, value)).cloned().collect()
 }
 
-/// The record that brings an event back to a pipeline of a group. `journal` is the range of the journal that holds its
-/// calls, where it is known; a dead letter's own is kept.
-pub fn replay(
-    candidate: &Candidate,
-    pipeline: &str,
-    group: &str,
-    journal: Option<String>,
-) -> Output {
+/// The record that brings an event back to a pipeline of a group. `ranges` of the journal hold its calls, beside those that
+/// its record names already, as a dead letter does.
+pub fn replay(candidate: &Candidate, pipeline: &str, group: &str, ranges: &[Range]) -> Output {
     let Candidate { event, origin, record, count, .. } = candidate;
     let mut headers = record.headers.clone();
     let of = ResultId::new(*event, group, pipeline, "result", 0);
@@ -134,8 +131,8 @@ pub fn replay(
     put("vivremotion.group", group.to_owned());
     put("vivremotion.replay_of", of.to_string());
     put("vivremotion.replay_count", count.saturating_add(1).to_string());
-    if let Some(journal) = journal {
-        put("vivremotion.journal", journal);
+    for range in ranges {
+        put(JOURNAL, range.to_string());
     }
     Output {
         topic: Arc::clone(&record.at.topic),

@@ -116,6 +116,12 @@ impl Survey {
         })
     }
 
+    /// Whether that event is brought back.
+    pub fn brings_back(&self, event: EventId, again: bool) -> bool {
+        let newest = self.found.get(&event);
+        newest.is_some_and(|newest| newest.meant && takes(self.standing(newest), again))
+    }
+
     /// The counts.
     pub fn counts(&self, again: bool) -> Counts {
         let mut counts = Counts { superseded: self.superseded, ..Counts::default() };

@@ -8,9 +8,10 @@ use super::*;
 use crate::audit::Spot;
 use crate::event::identity::Origin;
 use crate::event::ids::{EventId, ResultId};
+use crate::flow::consume::Consumed;
 use crate::flow::decode::identify;
 use crate::flow::identity::Expressions;
-use crate::stream::{Headers, Output, Progress, Record, TopicPartition, header};
+use crate::stream::{Epoch, Headers, Output, Progress, Record, TopicPartition, header};
 
 const PIPELINE: &str = "p";
 const GROUP: &str = "g.p";
@@ -77,7 +78,7 @@ fn text<'r>(headers: &'r Headers, name: &str) -> Option<&'r str> {
 fn what_comes_back_is_the_same_event_with_everything_untouched() {
     let own = [("ce_id", "r-1"), ("h", "1"), ("h", "2"), ("vivremotion.event_id", "of another")];
     let letter = letter(7, 7, 0, &own, "timeout");
-    let output = replay(&candidate(&letter), PIPELINE, GROUP, Some("2/10-20".to_owned()));
+    let output = replay(&candidate(&letter), PIPELINE, GROUP, &["2/10-20".parse().unwrap()]);
     assert_eq!((&*output.topic, output.partition), ("in", Some(2)));
     assert_eq!((&output.key, &output.value), (&letter.key, &letter.value));
     assert_eq!(output.headers[..4], headers(&own)[..]);
@@ -90,7 +91,7 @@ fn what_comes_back_is_the_same_event_with_everything_untouched() {
     assert_eq!(text(&output.headers, "vivremotion.journal"), Some("2/10-20"));
 
     // The corridor's own door knows it again.
-    let consumed = crate::audit::expect::consumed(record(&output, 99));
+    let consumed = Consumed::new(record(&output, 99), Epoch(0), 0);
     let (event, from, replay_of) = identify(&"c".into(), &consumed);
     assert_eq!((event, from, replay_of), (id(7), origin(7), Some(of)));
 }
@@ -98,7 +99,7 @@ fn what_comes_back_is_the_same_event_with_everything_untouched() {
 #[test]
 fn it_does_not_grow_when_it_fails_again_and_again() {
     let own = [("ce_id", "r-1")];
-    let first = replay(&candidate(&letter(7, 7, 0, &own, "timeout")), PIPELINE, GROUP, None);
+    let first = replay(&candidate(&letter(7, 7, 0, &own, "timeout")), PIPELINE, GROUP, &[]);
     let mut last = first.clone();
     for round in 2..5 {
         let own: Vec<(String, String)> = last
@@ -111,7 +112,7 @@ fn it_does_not_grow_when_it_fails_again_and_again() {
         let own: Vec<(&str, &str)> =
             own.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let again = letter(7, 90 + round, round, &own, "timeout");
-        last = replay(&candidate(&again), PIPELINE, GROUP, None);
+        last = replay(&candidate(&again), PIPELINE, GROUP, &[]);
         assert_eq!(last.headers.len(), first.headers.len());
         let count = round.to_string();
         assert_eq!(text(&last.headers, "vivremotion.replay_count"), Some(count.as_str()));
@@ -255,4 +256,24 @@ fn what_is_not_meant_or_not_done_stays() {
     assert_eq!((counts.events, counts.waiting), (0, 1));
     let third = letter(3, 3, 2, &[], "x");
     assert!(!survey.take(&candidate(&third), Spot::of(&third), true), "there is a bound");
+}
+
+#[test]
+fn each_run_of_an_event_has_its_range_of_the_journal() {
+    use crate::journal::entry::Place;
+    let mut ranges = Ranges::default();
+    let place = |input| Place { topic: "in".into(), partition: 2, offset: input };
+    for (event, input, offset) in [(1, 1, 10), (2, 2, 11), (1, 1, 14), (1, 30, 90), (1, 30, 92)] {
+        ranges.take(id(event), &place(Some(input)), offset);
+    }
+    ranges.take(id(1), &place(None), 500);
+    let shown = |event| ranges.of(id(event)).iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(shown(1), ["2/10-15", "2/90-93"]);
+    assert_eq!(shown(2), ["2/11-12"]);
+    assert!(shown(3).is_empty());
+    for run in 0..20 {
+        ranges.take(id(3), &place(Some(run)), 100 + run);
+    }
+    assert_eq!(ranges.of(id(3)).len(), 8);
+    assert_eq!(ranges.of(id(3))[7].from, 119);
 }

@@ -207,7 +207,7 @@ async fn a_replay_that_names_no_group_or_a_wrong_origin_is_an_event_of_its_own()
     let source = &plan.source.topic;
     let candidate =
         vivremotion::replay::Candidate::of_letter(&letters[0], source, "one", &plan.group);
-    let right = vivremotion::replay::replay(&candidate.unwrap().unwrap(), "one", &plan.group, None);
+    let right = vivremotion::replay::replay(&candidate.unwrap().unwrap(), "one", &plan.group, &[]);
     let without = |name: &str| {
         let mut output = right.clone();
         output.headers.retain(|(held, _)| held != name);

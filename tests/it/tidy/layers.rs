@@ -3,13 +3,12 @@
 use super::{File, finds, kept};
 
 /// Left to right: a layer may name itself and what stands left of it.
-const ORDER: [&str; 22] = [
+const ORDER: [&str; 21] = [
     "base",
     "telemetry",
     "event",
     "stream",
     "codec",
-    "journal",
     "table",
     "journal",
     "model",
