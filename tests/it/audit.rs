@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 use vivremotion::app::verify::{Desk, Order, verify};
 use vivremotion::audit::{Check, MOST_EVENTS, Report};
+use vivremotion::stream::Record;
 
 use crate::support::driver::value;
 use crate::support::local::LocalWorld;
@@ -77,6 +78,7 @@ async fn an_honest_run_has_no_findings() {
     let judged: Vec<u64> = report.verdicts.iter().map(|verdict| verdict.judged).collect();
     // Eighteen results and what was published; dead letters of bad events, of what is no JSON, of the tombstone.
     assert!(judged[0] > 18 && judged[1] >= 5 && judged[3] > 18 && judged[6] > 36, "{judged:?}");
+    assert!(judged[7] > 18, "every call is in the journal: {judged:?}");
     // It goes on, and replays nothing: still none.
     world.send("in", [("a", ticket(0)), ("b", ticket(3))]).await;
     let behind = audited(&world, &Order { finished: false, ..order() }).await;
@@ -166,11 +168,30 @@ async fn money_that_does_not_sum_up_is_found() {
     let mut dearer = value(&costs[2]);
     dearer["amount"] = "1.5".into();
     world.overwrite("vivremotion.costs", 2, &dearer.to_string());
-    assert_eq!(found(&world).await, [(Check::C7, "total")]);
+    assert_eq!(found(&world).await, [(Check::C7, "total"), (Check::C7, "unlike-journal")]);
     world.remove("vivremotion.costs", 2);
-    let found = found(&world).await;
-    assert_eq!(found.len(), 1, "{found:?}");
-    assert_eq!(found[0].0, Check::C7);
+    assert_eq!(found(&world).await, [(Check::C7, "no-cost"), (Check::C7, "total")]);
+}
+
+#[tokio::test]
+async fn a_journal_that_tells_another_story_is_found() {
+    let world = done().await;
+    let journal = world.records("vivremotion.test.journal").await;
+    let outcome = |record: &&Record| value(record)["what"]["outcome"]["answer"].is_object();
+    let outcome = journal.iter().find(outcome).unwrap();
+    let told = value(outcome);
+    let attempt = told["what"]["outcome"]["attempt"]["id"].as_str().unwrap();
+    // The same call, paid once more by another attempt.
+    let another = "00000000-0000-4000-8000-000000000007";
+    let again = told.to_string().replace(attempt, another);
+    world.copy(&Record { value: Some(again.into()), ..outcome.clone() }).await;
+    let twice = found(&world).await;
+    assert_eq!(twice, [(Check::C7, "no-cost"), (Check::C8, "paid-twice")]);
+    world.remove("vivremotion.test.journal", journal.len() as i64);
+    let mut other = told.clone();
+    other["what"]["outcome"]["attempt"]["amount"] = "7".into();
+    world.overwrite("vivremotion.test.journal", outcome.offset, &other.to_string());
+    assert_eq!(found(&world).await, [(Check::C7, "unlike-journal")]);
 }
 
 #[tokio::test]

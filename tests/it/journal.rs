@@ -133,10 +133,10 @@ async fn a_replay_finds_the_finished_stages_of_its_first_run() {
     driver.pipe(Some("k"), json!({ "text": "hello" })).await;
     let letter = driver.dead_letters(1).await.remove(0);
     let header = |name| text_header(&letter, name);
-    let headers = ["vivremotion.event_id", "vivremotion.origin", "vivremotion.journal"];
+    let headers = ["event_id", "origin", "group", "journal"].map(|n| format!("vivremotion.{n}"));
     let values: Vec<String> = headers.iter().map(|name| header(name)).collect();
     let mut sent: Vec<(&str, &str)> =
-        headers.iter().zip(&values).map(|(name, value)| (*name, value.as_str())).collect();
+        headers.iter().zip(&values).map(|(n, value)| (n.as_str(), value.as_str())).collect();
     sent.push(("vivremotion.replay_of", "some-result"));
     driver.pipe_raw(Some("k"), letter.value.clone().map(Vec::from), sent).await;
     let results = driver.results(2).await;

@@ -5,6 +5,7 @@ use vivremotion::app::replay::{Dry, Order, bring_back, look};
 use vivremotion::app::verify::{self, Desk, verify};
 use vivremotion::audit::MOST_EVENTS;
 use vivremotion::base::clock::parse_time;
+use vivremotion::event::identity::Origin;
 use vivremotion::replay::Filter;
 use vivremotion::replay::pick::condition;
 use vivremotion::stream::Output;
@@ -118,7 +119,9 @@ async fn dead_letters_come_back_as_the_same_events_and_are_answered() {
         let time = |value: &Value| parse_time(value.as_str().unwrap()).unwrap();
         assert_eq!(time(&output["time"]), time(&after["origin"]["timestamp"]));
     }
-    for (first, again) in inputs[..3].iter().zip(&inputs[3..]) {
+    for again in &inputs[3..] {
+        let origin: Origin = text_header(again, "vivremotion.origin").parse().unwrap();
+        let first = &inputs[usize::try_from(origin.offset).unwrap()];
         assert_eq!((&first.key, &first.value), (&again.key, &again.value));
         assert_eq!(text_header(again, "vivremotion.replay_count"), "1");
     }
@@ -234,4 +237,48 @@ async fn a_replay_that_names_no_group_or_a_wrong_origin_is_an_event_of_its_own()
     assert_eq!(ids.len(), 6, "{ids:?}");
     assert!(!ids[..3].contains(&ids[3]) && !ids[..3].contains(&ids[4]) && ids[3] != ids[4]);
     assert_eq!(ids[5], first);
+}
+
+/// Two calls, the second with that model.
+fn two_calls(second: &str) -> String {
+    format!(
+        "source: {{ topic: in, from: earliest }}
+stages:
+  first: {{ generate: {{ model: small, prompt: \"{{{{ event.text }}}}\" }} }}
+  second: {{ needs: [first], generate: {{ model: {second}, prompt: \"{{{{ first }}}}\" }} }}
+sink: {{ topic: out, outputs: [first, second] }}
+"
+    )
+}
+
+#[tokio::test]
+async fn finished_calls_of_what_comes_back_are_free() {
+    let settings = "
+models: { small: simulated/small, bad: simulated/m+status-400 }
+prices: { simulated/small: [ { from: 2026-01-01, input: 1 USD, output: 2 USD } ] }
+";
+    let mut world = LocalWorld::new(settings, &[("one", &two_calls("bad"))]).await;
+    let event = |n: u64| json!({ "text": format!("t{n}"), "n": n });
+    world.send("in", [("a", event(0)), ("b", event(1))]).await;
+    world.run().await;
+    let paid = async |stage: &str, world: &LocalWorld| {
+        let costs = world.values("vivremotion.costs").await;
+        let ok = costs.iter().filter(|cost| cost["stage"] == stage && cost["outcome"] == "ok");
+        ok.count()
+    };
+    assert_eq!((paid("first", &world).await, paid("second", &world).await), (2, 0));
+    // A dead letter says itself where the journal tells of it.
+    world.pipeline("one", &two_calls("small"));
+    assert_eq!(replayed(&world, &order()).await, 2);
+    world.run().await;
+    assert_eq!((paid("first", &world).await, paid("second", &world).await), (2, 2));
+    // Any other record is looked up: nothing is left to be paid.
+    assert_eq!(replayed(&world, &Order { inputs: true, again: true, ..order() }).await, 2);
+    world.run().await;
+    assert_eq!((paid("first", &world).await, paid("second", &world).await), (2, 2));
+    let results = world.values("out").await;
+    let last: Vec<(&Value, &Value)> =
+        results[4..].iter().map(|result| (&result["status"], &result["amount"])).collect();
+    assert_eq!(last, [(&json!("completed"), &json!("0")); 2]);
+    clean(&world).await;
 }
