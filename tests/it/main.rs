@@ -6,10 +6,10 @@
 )]
 #![expect(clippy::disallowed_methods, reason = "what a run is told stands in its environment")]
 
+mod audit;
 #[path = "../faults/checker/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "its figures are for a report")]
 mod checker;
-mod audit;
 mod conformance;
 mod diagnostics;
 mod fences;

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use rdkafka::consumer::BaseConsumer;
 use tokio::time::Instant;
 
 use super::config::KafkaConfig;
