@@ -122,6 +122,10 @@ impl Embedded {
     /// Waits for everything, lets the engine drain, gathers and judges.
     pub fn end(mut self) -> Outcome {
         self.more.store(false, Ordering::SeqCst);
+        while self.load.as_ref().is_some_and(|load| !load.is_finished()) {
+            self.fleet.look();
+            time::pause(Duration::from_millis(20));
+        }
         let sent = self.load.take().map(|load| load.join().unwrap()).unwrap_or_default();
         let due = sent.iter().filter(|one| !one.kind.has_no_result()).count();
         let (mut count, mut since) = (0, Instant::now());

@@ -204,6 +204,11 @@ impl Play {
     /// Waits until everything that is due is there, and for the progress that says so.
     pub fn wait_for_all(&mut self) -> Vec<Sent> {
         self.enough();
+        // Who dies meanwhile is seen at once: the time of a death is judged by.
+        while self.load.as_ref().is_some_and(|load| !load.is_finished()) {
+            self.fleet.look();
+            time::pause(Duration::from_millis(20));
+        }
         let sent = self.load.take().map(|load| load.join().unwrap()).unwrap_or_default();
         if sent.len() < self.least {
             self.wrong.push(format!("{} of {} events sent", sent.len(), self.job.plan.events));
@@ -253,6 +258,10 @@ impl Play {
 
     /// Judges what was gathered, with what was seen meanwhile.
     pub fn judge(mut self, mut facts: Facts) -> Outcome {
+        let doubts = self.fleet.said().matches("a commit was in doubt").count();
+        if doubts > 0 {
+            self.notes.push(format!("{doubts} commits were in doubt and decided"));
+        }
         // What the last reader has not come to yet is on its way to it.
         let end = Instant::now() + Duration::from_secs(20);
         while self.watch.results() < facts.settled.len() && Instant::now() < end {
