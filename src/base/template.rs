@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 
 use minijinja::{Environment, ErrorKind, Expression as Compiled, UndefinedBehavior, Value};
 
-use super::template_names::bounded;
+use super::template_names::{Name, Names, Step, bounded, of_expression, of_template};
 
 /// Instructions one render may take.
 const FUEL: u64 = 200_000;
@@ -44,6 +44,36 @@ impl TemplateError {
     fn new(message: String) -> Self {
         TemplateError { line: 0, message, undefined: false }
     }
+
+    /// The same, with the first name on its line that is not there in the scope: the author's word, not an event's.
+    fn named(self, what: &str, source: &str, names: Names, scope: &Value) -> Self {
+        let line = |name: &&Name| {
+            let before = source.get(..name.at).unwrap_or_default();
+            self.line == 0 || before.matches('\n').count() + 1 == self.line
+        };
+        match names.used.iter().filter(line).find_map(|name| absent(name, scope)) {
+            Some(path) => {
+                let message = format!("{what} names `{path}`, which is not there");
+                TemplateError { message, ..self }
+            }
+            None => self,
+        }
+    }
+}
+
+/// The path of a name up to the step that leads nowhere; none when it leads somewhere, or on through a list.
+fn absent(name: &Name, scope: &Value) -> Option<String> {
+    let mut path = name.root.clone();
+    let mut value = scope.get_attr(&name.root).ok()?;
+    for step in &name.steps {
+        if value.is_undefined() {
+            break;
+        }
+        let Step::Field(field) = step else { return None };
+        path = format!("{path}.{field}");
+        value = value.get_attr(field).ok()?;
+    }
+    value.is_undefined().then_some(path)
 }
 
 impl fmt::Display for TemplateError {
@@ -99,7 +129,16 @@ impl Template {
     /// Renders it with the names of `scope`.
     pub fn render(&self, scope: &Value) -> Result<String, TemplateError> {
         let Some(env) = &self.env else { return Ok(self.source.to_string()) };
-        let text = env.get_template("template")?.render(scope.clone())?;
+        let rendered = env.get_template("template")?.render(scope.clone());
+        let text = rendered.map_err(|error| {
+            let error = TemplateError::from(error);
+            match of_template(&self.source) {
+                Ok(names) if error.undefined => {
+                    error.named("the template", &self.source, names, scope)
+                }
+                Ok(_) | Err(_) => error,
+            }
+        })?;
         match text.len() > MAX_OUTPUT {
             true => {
                 Err(TemplateError::new(format!("the template gives more than {MAX_OUTPUT} bytes")))
@@ -137,18 +176,23 @@ impl Expression {
 
     /// Its value; undefined is an error (MiniJinja would return it in silence).
     pub fn eval(&self, scope: &Value) -> Result<Value, TemplateError> {
-        let value = self.compiled.eval(scope.clone())?;
-        match value.is_undefined() {
-            true => Err(TemplateError {
-                line: 0,
-                message: format!(
-                    "the expression `{}` names something that is not there",
-                    self.source
-                ),
-                undefined: true,
-            }),
-            false => Ok(value),
-        }
+        let undefined = || TemplateError {
+            line: 0,
+            message: format!("the expression `{}` names something that is not there", self.source),
+            undefined: true,
+        };
+        let value = match self.compiled.eval(scope.clone()) {
+            Ok(value) if value.is_undefined() => Err(undefined()),
+            Ok(value) => Ok(value),
+            Err(error) => Err(TemplateError::from(error)),
+        };
+        value.map_err(|error| match of_expression(&self.source) {
+            Ok(names) if error.undefined => {
+                let told = format!("the expression `{}`", self.source);
+                error.named(&told, &self.source, names, scope)
+            }
+            Ok(_) | Err(_) => error,
+        })
     }
 
     /// Its truth.
@@ -238,3 +282,6 @@ pub fn to_json(value: &Value) -> Result<serde_json::Value, TemplateError> {
 pub fn from_json(value: &serde_json::Value) -> Value {
     Value::from(minijinja::value::Serde(value))
 }
+
+#[cfg(test)]
+mod tests;

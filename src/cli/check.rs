@@ -66,10 +66,7 @@ pub fn write(args: &Args, out: &mut dyn Write) -> Outcome {
             Vec::new()
         }
     };
-    let failed = |error: io::Error| match error.kind() {
-        io::ErrorKind::BrokenPipe => Failure::Closed,
-        _ => Failure::Runtime(format!("can't write the output: {error}")),
-    };
+    let failed = |error: io::Error| Failure::unwritten(&error);
     match args.format {
         Format::Json => out.write_all(found.to_json_lines().as_bytes()).map_err(failed)?,
         Format::Text => {

@@ -186,7 +186,9 @@ async fn watch_on(
         if !told && all_sent && settled(engine, &sources).await? {
             viewer.drain().await?;
             told = true;
-            viewer.sum_up(events.len());
+            if sent {
+                viewer.sum_up(events.len());
+            }
             if args.once {
                 return Ok(());
             }

@@ -297,5 +297,5 @@ fn bar() -> ProgressBar {
 }
 
 fn print(out: &mut (dyn Write + Send), text: &str) -> Outcome {
-    writeln!(out, "{text}").map_err(|error| Failure::Runtime(format!("can't print: {error}")))
+    writeln!(out, "{text}").map_err(|error| Failure::unwritten(&error))
 }

@@ -143,6 +143,14 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// Output that could not be written: no failure when its reader went away.
+    pub fn unwritten(error: &std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::BrokenPipe => Failure::Closed,
+            _ => Failure::Runtime(format!("can't write the output: {error}")),
+        }
+    }
+
     /// The process' exit code.
     pub fn exit_code(&self) -> u8 {
         match self {

@@ -1,7 +1,7 @@
 //! Where verbs write: standard output for what was asked for, standard error for everything else. A reader that went
 //! away (`| head`) ends the process quietly.
 
-use std::io::{ErrorKind, Write, stderr, stdout};
+use std::io::{Write, stderr, stdout};
 
 use super::Failure;
 use crate::base::diagnostic::Diagnostics;
@@ -10,11 +10,7 @@ use crate::base::diagnostic::Diagnostics;
 pub fn line(text: impl AsRef<str>) -> Result<(), Failure> {
     let mut out = stdout().lock();
     let written = writeln!(out, "{}", text.as_ref()).and_then(|()| out.flush());
-    match written {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(Failure::Closed),
-        Err(error) => Err(Failure::Runtime(format!("can't write the output: {error}"))),
-    }
+    written.map_err(|error| Failure::unwritten(&error))
 }
 
 /// One line beside it, for people.

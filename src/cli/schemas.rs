@@ -254,5 +254,5 @@ impl From<CodecError> for Failure {
 }
 
 fn say(out: &mut (dyn Write + Send), line: &str) -> Outcome {
-    writeln!(out, "{line}").map_err(|error| Failure::Runtime(format!("can't write: {error}")))
+    writeln!(out, "{line}").map_err(|error| Failure::unwritten(&error))
 }

@@ -19,6 +19,10 @@ use crate::pipeline::load::load;
 use crate::settings::Settings;
 use crate::stream::{Follower, From, Headers, Output, Record, header};
 
+/// CloudEvents source and type of what is sent.
+const SOURCE: &str = "vivremotion/send";
+const KIND: &str = "vivremotion.request";
+
 /// Write an event to a topic.
 ///
 /// The value is JSON for topics with JSON or Avro values (it is encoded with the schema in the registry), and taken as it
@@ -150,12 +154,19 @@ async fn output(args: &Args, codecs: &Codecs, text: &str, id: &str) -> Result<Ou
             Failure::Usage(format!("the value for topic `{topic}` must be JSON: {error}"))
         })?,
     };
-    let bytes = codec.encode(&value).await.map_err(|e| Failure::Runtime(e.message))?;
+    let bytes = match codec.encode(&value).await {
+        Ok(bytes) => bytes,
+        // Our own events need an identity, which this verb has to give.
+        Err(error) => match codec.encode(&identified(value, id)).await {
+            Ok(bytes) => bytes,
+            Err(_) => return Err(Failure::Runtime(error.message)),
+        },
+    };
     let mut headers: Headers = vec![
         ("ce_specversion".to_owned(), Some(Bytes::from("1.0"))),
         ("ce_id".to_owned(), Some(Bytes::from(id.to_owned()))),
-        ("ce_source".to_owned(), Some(Bytes::from("vivremotion/send"))),
-        ("ce_type".to_owned(), Some(Bytes::from("vivremotion.request"))),
+        ("ce_source".to_owned(), Some(Bytes::from(SOURCE))),
+        ("ce_type".to_owned(), Some(Bytes::from(KIND))),
     ];
     let own = args.headers.iter().cloned();
     headers.extend(own.map(|(name, value)| (name, Some(Bytes::from(value)))));
@@ -167,6 +178,16 @@ async fn output(args: &Args, codecs: &Codecs, text: &str, id: &str) -> Result<Ou
         headers,
         timestamp: None,
     })
+}
+
+/// The value with the fields that every event of ours must have, where they are missing.
+fn identified(mut value: Value, id: &str) -> Value {
+    if let Value::Object(fields) = &mut value {
+        for (name, text) in [("id", id), ("source", SOURCE), ("type", KIND)] {
+            fields.entry(name).or_insert_with(|| Value::from(text));
+        }
+    }
+    value
 }
 
 /// The first record that answers the request.

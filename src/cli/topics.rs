@@ -49,7 +49,7 @@ async fn make(log: &dyn Log, settings: &Settings, files: &[PathBuf]) -> Outcome 
     let partitions = |name: &str| settings.topics.get(name).and_then(|topic| topic.partitions);
     let made = create(log, &needs(&loaded.plans), partitions).await;
     for topic in made.map_err(|error| Failure::Runtime(error.message))? {
-        print::note(format!("made {} with {} partitions", topic.name, topic.partitions));
+        print::note(format!("made topic {}, partitions: {}", topic.name, topic.partitions));
     }
     Ok(())
 }
@@ -71,10 +71,8 @@ async fn list(log: &dyn Log, format: Format) -> Result<Result<(), StreamError>, 
             })
             .to_string(),
             Format::Text => {
-                format!(
-                    "{:<40} {:>4} partitions {records:>10} records",
-                    topic.name, topic.partitions
-                )
+                let word = if topic.partitions == 1 { "partition " } else { "partitions" };
+                format!("{:<40} {:>4} {word} {records:>10} records", topic.name, topic.partitions)
             }
         })?;
     }

@@ -69,6 +69,7 @@ async fn services(world: &World) {
     registry.kill();
     qdrant.kill();
     let mut engine = world.engine("engine", &settings, &[&pipeline]);
+    let file = world.dir().join("engine.yaml").display().to_string();
     waits_for(&engine, "waiting for kafka: ");
     kafka.restart();
     waits_for(&engine, "waiting for schema registry: ");
@@ -80,6 +81,18 @@ async fn services(world: &World) {
     for service in ["kafka", "schema registry", "memory"] {
         assert!(said.contains(&format!("service={service}")), "{said}");
     }
+    // And it works: in Avro, where the command gives the event the identity that it needs.
+    let words = ["schemas", "register", "tickets", "--schema", "request", "--settings", &file];
+    let output = world.run(&words);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let event = r#"{"input": {"text": "Where is my invoice?"}}"#;
+    let pipelines = pipeline.display().to_string();
+    let words =
+        ["send", "tickets", event, "--wait", "--settings", &file, "--pipelines", &pipelines];
+    let output = world.run(&[&words[..], &["--format", "json"]].concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(answer["value"]["status"], "completed", "{answer}");
     assert!(engine.drain(WAIT).success());
 }
 

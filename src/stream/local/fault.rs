@@ -25,7 +25,9 @@ pub(super) fn commit(error: SqliteError) -> CommitError {
 
 /// A topic that must exist does not.
 pub(super) fn unknown_topic(topic: &str) -> StreamError {
-    let message = format!("there is no topic `{topic}` in the local log: create it first");
+    let message = format!(
+        "there is no topic `{topic}` in the local log; `vivremotion topics --create pipelines` makes those that pipelines need"
+    );
     StreamError { kind: StreamErrorKind::UnknownTopic, message }
 }
 
