@@ -268,7 +268,8 @@ pub fn call(record: &Record, source: &str) -> Made<Call> {
                 digest: digest(&[answer.digest.0.as_bytes()]),
             }),
         },
-        What::Part(_) | What::Start { .. } | What::Ended | What::Closed => CallWhat::Other,
+        What::Part(_) | What::Start { .. } | What::Ended => CallWhat::Other,
+        What::Opened | What::Closed => CallWhat::Other,
     };
     Made::Ours(Call { spot: Spot::of(record), event, input, run, what })
 }

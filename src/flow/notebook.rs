@@ -64,6 +64,14 @@ impl Notebook {
         }
     }
 
+    /// What a new owner writes down before the first event runs: who comes after it must not take the partition for one
+    /// that was given up in order. None where nobody looks for events that kill.
+    pub fn opening(&self) -> Option<Entry> {
+        let run = self.keeping.writer.run();
+        let entry = Entry { place: self.place(None), event: None, run, what: What::Opened };
+        (self.keeping.crash_loop > 0).then_some(entry)
+    }
+
     /// Where entries are written.
     pub fn writer(&self) -> &Arc<Writer> {
         &self.keeping.writer

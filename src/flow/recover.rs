@@ -91,6 +91,7 @@ impl Member {
     pub(super) fn restore(&self, assignment: &Assignment, notebook: &Notebook) {
         let Assignment { at, epoch, progress, .. } = assignment.clone();
         let (writer, places) = (Arc::clone(notebook.writer()), Arc::clone(&self.restores));
+        let opening = notebook.opening();
         self.restoring.push(Box::pin(async move {
             let _place = places.acquire_owned().await;
             let mut tries = 0;
@@ -104,6 +105,11 @@ impl Member {
                     memory => break memory,
                 }
             };
+            if let (Ok(_), Some(opening)) = (&memory, opening)
+                && let Err(error) = writer.append_durably(opening).await
+            {
+                tracing::warn!(%at, %error, "an opening can't be written down");
+            }
             Restored { at, epoch, memory }
         }));
     }

@@ -92,6 +92,8 @@ pub enum What {
     },
     /// The event has run to its end: it did not kill the process.
     Ended,
+    /// A process was given the partition, and nothing of it runs yet.
+    Opened,
     /// The partition was given up in order: what this process had begun there did not kill it.
     Closed,
 }

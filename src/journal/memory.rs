@@ -191,7 +191,7 @@ impl Memory {
                 }
                 self.parts.entry(part.of).or_default().take(&part);
             }
-            What::Closed => {}
+            What::Opened | What::Closed => {}
         }
     }
 

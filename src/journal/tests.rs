@@ -20,6 +20,10 @@ fn entry(offset: i64, run: u64, what: What) -> Entry {
     Entry { place, event: Some(event(offset)), run, what }
 }
 
+fn opened(run: u64) -> Entry {
+    Entry { what: What::Opened, ..closed(run) }
+}
+
 fn closed(run: u64) -> Entry {
     let place = Place { topic: "in".into(), partition: 3, offset: None };
     Entry { place, event: None, run, what: What::Closed }
@@ -148,6 +152,13 @@ fn a_process_that_gave_up_in_order_has_killed_nobody() {
     let (first, second) = (memory.recall(12).unwrap(), memory.recall(13).unwrap());
     assert_eq!((first.deaths(), first.alone()), (2, 1));
     assert_eq!((second.deaths(), second.alone()), (1, 0));
+}
+
+#[test]
+fn a_partition_that_was_opened_again_is_not_closed() {
+    assert!(memory([entry(12, 1, intent(1)), closed(1)]).closed());
+    assert!(!memory([closed(1), opened(2)]).closed());
+    assert!(memory([closed(1), opened(2), closed(2)]).closed());
 }
 
 #[test]

@@ -17,6 +17,10 @@ pub(super) enum Action {
 
 #[derive(Debug)]
 pub(super) struct Point {
+    #[cfg_attr(
+        not(feature = "failpoints"),
+        expect(dead_code, reason = "only an armed process looks for its point")
+    )]
     pub name: String,
     matter: String,
     action: Action,

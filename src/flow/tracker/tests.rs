@@ -41,6 +41,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 struct Naive {
     /// What the topic holds.
     records: BTreeSet<i64>,
+    /// One past the last offset that was ever given: none is given twice, also when its record is gone.
+    given: i64,
     /// How far this assignment has read.
     read: i64,
     running: BTreeSet<i64>,
@@ -67,8 +69,9 @@ proptest! {
         for step in steps {
             match step {
                 Step::Arrive { count, gap } => {
-                    let last = naive.records.last().copied().unwrap_or(-1);
+                    let last = naive.given - 1;
                     naive.records.extend((1..=count as i64).map(|n| last + n * gap));
+                    naive.given = last + count as i64 * gap + 1;
                     read(&mut naive, &mut tracker)?;
                 }
                 Step::Complete { share, newest_first } => {
