@@ -141,7 +141,7 @@ pub struct Charge {
     pub amount: Option<Money>,
     /// Whether it is a ceiling, because the call's outcome is not known.
     pub unsettled: bool,
-    /// Which call it was: `event/stage[/item]/attempt`, as the provider was told in the idempotency key.
+    /// Whose call it was: `event/stage[/item]`, as the provider was told in the idempotency key.
     pub call: String,
     /// Tokens asked and answered, all parts together; none for what has none.
     pub tokens: Option<(u64, u64)>,

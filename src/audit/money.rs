@@ -79,7 +79,7 @@ impl Attempts {
         if let (Some(ledger), Some((asked, answered))) = (&mut self.ledger, charge.tokens) {
             let line = ledger.entry(charge.call.clone()).or_default();
             line.spot.get_or_insert_with(|| spot.clone());
-            line.charges += u32::from(asked > 0);
+            line.charges += u32::from(asked > 0 && !unsettled);
             line.unsettled += u32::from(*unsettled);
             line.charged.0 += asked.cast_signed();
             line.charged.1 += answered.cast_signed();
@@ -90,8 +90,10 @@ impl Attempts {
     /// Takes a line of the provider's ledger.
     pub fn entry(&mut self, entry: &Entry) {
         let Some(ledger) = self.ledger.as_mut().filter(|_| entry.delivered) else { return };
-        // Its last part is a digest of the body, which a cost event has not.
-        let Some((call, _)) = entry.key.rsplit_once('/') else { return };
+        // Its last parts are the attempt, which a run after a death counts anew, and a digest of the body, which a cost
+        // event has not.
+        let call = entry.key.rsplit_once('/').and_then(|(rest, _)| rest.rsplit_once('/'));
+        let Some((call, _)) = call else { return };
         let line = ledger.entry(call.to_owned()).or_default();
         line.delivered += 1;
         line.provided.0 += entry.tokens.0.cast_signed();

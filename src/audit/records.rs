@@ -213,7 +213,6 @@ pub fn charge(record: &Record, value: &Value, whose: Whose<'_>) -> Made<Charge> 
     let number = |name: &str| value.get(name).and_then(Value::as_i64);
     let item = number("item").map(|item| format!("/{item}")).unwrap_or_default();
     let stage = field("stage").unwrap_or("-");
-    let attempt = number("attempt").unwrap_or(0);
     Made::Ours(Charge {
         spot: Spot::of(record),
         event,
@@ -222,7 +221,7 @@ pub fn charge(record: &Record, value: &Value, whose: Whose<'_>) -> Made<Charge> 
         adjusts,
         amount,
         unsettled: field("price_status") == Some("unsettled"),
-        call: format!("{event}/{stage}{item}/{attempt}"),
+        call: format!("{event}/{stage}{item}"),
         tokens: tokens(value),
     })
 }

@@ -82,7 +82,7 @@ fn charge(of: i64, at: i64) -> Charge {
         adjusts: None,
         amount: Some(Money(100 + i128::from(of))),
         unsettled: false,
-        call: format!("{}/answer/1", event(of)),
+        call: format!("{}/answer", event(of)),
         tokens: Some((10, 5)),
     }
 }
