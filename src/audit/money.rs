@@ -141,12 +141,24 @@ impl Attempts {
             }
         }
         if let Some(journaled) = journaled {
+            let mut lost = 0_u64;
             for (id, attempt) in &self.known {
+                // Nobody waits for the journal before an event is committed: a death may take its last records along.
+                if !strict && attempt.charge.is_some() && attempt.journal == Journaled::Not {
+                    lost += 1;
+                    continue;
+                }
                 if journaled(attempt.event)
                     && let Some(spot) = closed(attempt.event)
                 {
                     attempt.judge(*id, spot, findings);
                 }
+            }
+            if lost > 0 {
+                let message = format!(
+                    "{lost} calls are not in the journal: it is older, or a death took its last records along"
+                );
+                findings.note(Check::C7, message);
             }
         }
         let (mut untold, mut open) = (0, 0);
