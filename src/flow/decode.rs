@@ -137,3 +137,6 @@ fn replayed(headers: &Headers, topic: &str) -> Option<Replay> {
     let origin: Origin = text("vivremotion.origin")?.parse().ok()?;
     (event_id(&origin) == id && origin.topic == topic).then_some(Replay { id, origin, of, group })
 }
+
+#[cfg(test)]
+mod tests;

@@ -235,7 +235,7 @@ fn a_range_reads_what_it_writes_and_nothing_else() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_000))]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(1_000), ..ProptestConfig::default() })]
 
     #[test]
     fn any_record_is_read_or_refused(key in any::<Option<Vec<u8>>>(), value in any::<Option<Vec<u8>>>()) {

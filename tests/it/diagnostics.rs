@@ -237,7 +237,7 @@ const PIECES: &[&str] = &[
 ];
 
 proptest::proptest! {
-    #![proptest_config(proptest::prelude::ProptestConfig { cases: 600, ..Default::default() })]
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: proptest::prelude::ProptestConfig::default().cases.max(600), ..Default::default() })]
 
     #[test]
     fn no_text_makes_the_check_panic(pieces in proptest::collection::vec(0..PIECES.len(), 0..60)) {

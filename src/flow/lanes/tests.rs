@@ -25,7 +25,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (0..2).prop_map(Step::Drain),
         1 => (0..2).prop_map(Step::Clear),
     ];
-    prop::collection::vec(step, 0..200)
+    prop::collection::vec(step, 0..60)
 }
 
 fn lane(partition: i32, epoch: Epoch, key: Option<u8>) -> Lane {
@@ -34,7 +34,7 @@ fn lane(partition: i32, epoch: Epoch, key: Option<u8>) -> Lane {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(10_000), ..ProptestConfig::default() })]
 
     /// The model: one list of everything that arrived and is not finished, oldest first. An event may be in flight when
     /// no older one of its lane is in the list.

@@ -151,7 +151,7 @@ fn keyed(offset: i64, key: u8) -> Emitted {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 10_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(10_000), ..ProptestConfig::default() })]
 
     /// Against a log that refuses every batch with a bad event in it: the good are written once, the bad are each found,
     /// whether the log can name the output or not, and their letters, which come some batches later, stand where their

@@ -22,7 +22,7 @@ enum Step {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let gap = prop_oneof![4 => Just(1_i64), 3 => 1..5_i64, 1 => 1_000..40_000_i64, 1 => 1..40_000_000_i64];
     let share = prop_oneof![0.0..1.0_f64, Just(1.0)];
-    let count = prop_oneof![3 => 1..20_usize, 1 => 300..600_usize];
+    let count = prop_oneof![400 => 1..12_usize, 1 => 300..600_usize];
     let step = prop_oneof![
         4 => (count, gap).prop_map(|(count, gap)| Step::Arrive { count, gap }),
         3 => (share.clone(), any::<bool>())
@@ -33,7 +33,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => prop::option::weighted(0.3, any::<prop::sample::Index>())
             .prop_map(|gone| Step::Reassign { gone }),
     ];
-    prop::collection::vec(step, 1..30)
+    prop::collection::vec(step, 1..16)
 }
 
 /// The oracle: plain sets over the records that exist.
@@ -59,7 +59,7 @@ fn pick(from: &BTreeSet<i64>, share: f64, newest_first: bool) -> Vec<i64> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(10_000), ..ProptestConfig::default() })]
 
     #[test]
     fn the_tracker_does_what_plain_sets_do(steps in steps()) {

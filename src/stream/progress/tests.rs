@@ -8,20 +8,21 @@ use super::{Progress, ProgressError};
 
 /// Every state that rule A lets come to be: any pattern in a short span, few unfinished offsets in a long one.
 fn admitted() -> impl Strategy<Value = Progress> {
-    let dense = (0..=Progress::DENSE_SPAN, 0.0..=1.0_f64, any::<u64>()).prop_map(
-        |(span, share, mut seed)| {
-            let mut unfinished = Vec::new();
-            for at in 0..span {
-                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                if ((seed >> 33) as f64) < share * f64::from(1_u32 << 31) {
-                    unfinished.push(at);
-                }
+    // The largest cost a hundred times what the small ones do.
+    let span = prop_oneof![99 => 0..=300_i64, 1 => 0..=Progress::DENSE_SPAN];
+    let dense = (span, 0.0..=1.0_f64, any::<u64>()).prop_map(|(span, share, mut seed)| {
+        let mut unfinished = Vec::new();
+        for at in 0..span {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            if ((seed >> 33) as f64) < share * f64::from(1_u32 << 31) {
+                unfinished.push(at);
             }
-            (span, unfinished)
-        },
-    );
+        }
+        (span, unfinished)
+    });
     let sparse = (Progress::DENSE_SPAN..=Progress::SPARSE_SPAN).prop_flat_map(|span| {
-        let offsets = prop::collection::btree_set(0..span, 0..=Progress::SPARSE_OFFSETS);
+        let few = prop_oneof![99 => Just(20), 1 => Just(Progress::SPARSE_OFFSETS)];
+        let offsets = few.prop_flat_map(move |few| prop::collection::btree_set(0..span, 0..=few));
         (Just(span), offsets.prop_map(Vec::from_iter))
     });
     let shape = prop_oneof![dense, sparse];
@@ -39,7 +40,7 @@ fn admitted() -> impl Strategy<Value = Progress> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(10_000), ..ProptestConfig::default() })]
 
     #[test]
     fn what_rule_a_admits_fits_and_comes_back_as_it_was(progress in admitted()) {
@@ -70,7 +71,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4_096))]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(10_000), ..ProptestConfig::default() })]
 
     #[test]
     fn any_text_is_read_or_refused(base in any::<i64>(), text in "(vm\\.)?\\PC{0,60}") {

@@ -89,7 +89,7 @@ pub fn check(seen: &Seen) -> Vec<String> {
             wrong.push(format!("torn: {place:?} is published and not done"));
         }
         if published {
-            let failed = answer.map_or(true, |answer| answer.failed);
+            let failed = answer.is_none_or(|answer| answer.failed);
             if failed != letter || answer.is_some() != *decodable {
                 wrong.push(format!("torn: {place:?} has {answer:?}, dead letter: {letter}"));
             }

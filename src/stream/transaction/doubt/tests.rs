@@ -23,7 +23,7 @@ fn doubts() -> impl Strategy<Value = Doubt> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 10_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(10_000), ..ProptestConfig::default() })]
 
     #[test]
     fn a_doubt_is_judged_by_any_partition_that_can_tell(doubt in doubts()) {
