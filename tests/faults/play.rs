@@ -193,12 +193,17 @@ impl Play {
     /// Waits until everything that is due is there, and for the progress that says so; then lets the instances drain.
     pub fn settle(&mut self) -> Vec<Sent> {
         let sent = self.wait_for_all();
+        self.drain();
+        sent
+    }
+
+    /// Lets the instances drain.
+    pub fn drain(&mut self) {
         for index in 0..self.fleet.len() {
             if let Err(reason) = self.fleet.drain(index, Duration::from_secs(60)) {
                 self.wrong.push(reason);
             }
         }
-        sent
     }
 
     /// Waits until everything that is due is there, and for the progress that says so.

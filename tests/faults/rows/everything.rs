@@ -34,7 +34,7 @@ pub fn overload(stage: &Stage) -> Outcome {
     if peaks.is_empty() || most > MEMORY {
         play.wrong.push(format!("{most:.0} MiB resident, more than {MEMORY:.0}"));
     }
-    play.settle();
+    play.drain();
     let facts = play.job.facts(sent);
     play.judge(facts)
 }

@@ -50,7 +50,9 @@ pub fn clones(stage: &Stage) -> Outcome {
         play.fleet.alias(other, 0);
         let end = Instant::now() + Duration::from_secs(60);
         while play.fleet.runs(one) && play.fleet.runs(other) && Instant::now() < end {
-            time::pause(Duration::from_millis(100));
+            // The one that is fenced has lost its partitions before it ends.
+            play.lost_by(one);
+            time::pause(Duration::from_millis(20));
         }
         if !play.fleet.runs(other) {
             std::mem::swap(&mut one, &mut other);

@@ -55,7 +55,8 @@ pub fn metadata(stage: &Stage) -> Outcome {
     let events = stage.events(1_000, 10_000);
     let mut plan = Plan::new(events, stage.pick(10.0, 60.0));
     plan.instances = 1;
-    plan.stuck = 0;
+    // Nothing is cancelled at the end of a drain: what is done above a base would be run again where the map is emptied.
+    plan.latency = "20ms..100ms";
     let mut play = Play::start(stage, "F17", plan);
     play.faults = "metadata of two partitions overwritten, of one emptied".to_owned();
     // What is sent while it stands still comes to the same.
