@@ -66,7 +66,7 @@ pub async fn work(
     let gate = Gate::default();
     let mut members = Vec::new();
     for (group, lines) in groups {
-        let member = member(log, &group, lines, working, clock, outages, workers, &gate).await?;
+        let member = member(log, (&group, lines), working, clock, outages, workers, &gate).await?;
         let (mut stop, mut failed, fail) = (stop.clone(), failed.clone(), fail.clone());
         let asked = async move {
             tokio::select! {
@@ -94,8 +94,7 @@ pub async fn work(
 
 async fn member(
     log: &Arc<dyn Log>,
-    group: &Arc<str>,
-    lines: Vec<Arc<Line>>,
+    (group, lines): (&Arc<str>, Vec<Arc<Line>>),
     working: &Working,
     clock: &Arc<dyn Clock>,
     outages: &Outages,

@@ -132,7 +132,7 @@ pub struct Intent {
 pub struct Outcome {
     /// The attempt; none for what costs nothing, such as a retrieval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub attempt: Option<Attempt>,
+    pub attempt: Option<Box<Attempt>>,
     /// The answer; none when the attempt failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<Answer>,

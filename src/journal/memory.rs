@@ -167,7 +167,7 @@ impl Memory {
                     recalled.open.retain(|intent| intent.attempt != attempt.id);
                     // A record that was sent twice tells of the same attempt.
                     if recalled.ended.iter().all(|ended| ended.id != attempt.id) {
-                        recalled.ended.push(attempt);
+                        recalled.ended.push(*attempt);
                     }
                 }
                 let answer = answer.and_then(|answer| answered(answer, &mut self.parts));

@@ -161,7 +161,7 @@ impl Pages {
             value: Some(value),
             parts: None,
         });
-        self.write(What::Outcome(Outcome { attempt, answer }));
+        self.write(What::Outcome(Outcome { attempt: attempt.map(Box::new), answer }));
     }
 
     /// Tells that a request is about to leave; when intents are strict, returns once that is durable.
@@ -185,7 +185,7 @@ impl Pages {
         match attempt.outcome == "ok" {
             true => self.open().ended.push(attempt.clone()),
             false => {
-                self.write(What::Outcome(Outcome { attempt: Some(attempt.clone()), answer: None }))
+                self.write(What::Outcome(Outcome { attempt: Some(Box::new(attempt.clone())), answer: None }))
             }
         }
     }
@@ -199,7 +199,7 @@ impl Pages {
     pub fn close(&self) {
         let left = std::mem::take(&mut self.open().ended);
         for attempt in left {
-            self.write(What::Outcome(Outcome { attempt: Some(attempt), answer: None }));
+            self.write(What::Outcome(Outcome { attempt: Some(Box::new(attempt)), answer: None }));
         }
     }
 

@@ -166,10 +166,12 @@ async fn write(log: Arc<dyn Log>, mut waiting: mpsc::UnboundedReceiver<Job>, sta
             tracing::error!(%error, "the journal lost records: their calls are paid again if this process dies");
         }
         for asker in askers {
-            let outcome = outcome
-                .as_ref()
-                .map(|()| ())
-                .map_err(|error| StreamError { kind: error.kind, message: error.message.clone() });
+            let outcome = match &outcome {
+                Ok(()) => Ok(()),
+                Err(StreamError { kind, message }) => {
+                    Err(StreamError { kind: *kind, message: message.clone() })
+                }
+            };
             drop(asker.send(outcome));
         }
     }
