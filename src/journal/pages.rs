@@ -184,9 +184,10 @@ impl Pages {
         }
         match attempt.outcome == "ok" {
             true => self.open().ended.push(attempt.clone()),
-            false => {
-                self.write(What::Outcome(Outcome { attempt: Some(Box::new(attempt.clone())), answer: None }))
-            }
+            false => self.write(What::Outcome(Outcome {
+                attempt: Some(Box::new(attempt.clone())),
+                answer: None,
+            })),
         }
     }
 
