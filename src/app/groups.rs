@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::future::try_join_all;
 use tokio::sync::watch;
@@ -19,11 +18,8 @@ use crate::flow::workers::Workers;
 use crate::journal::Writer;
 use crate::stream::{
     From, Guarantee, Log, Membership, OnCorruptProgress, StreamError, StreamErrorKind,
-    TopicPartition,
+    TopicPartition, rest,
 };
-
-/// Longest wait for one batch of records that are there.
-const READ_WAIT: Duration = Duration::from_secs(5);
 
 /// How members work.
 #[derive(Clone, Debug)]
@@ -157,8 +153,8 @@ async fn ends(
             ends.insert(extent.at, 0);
         }
         let mut follower = log.follow(topic, *from).await?;
-        while !follower.caught_up() {
-            for record in follower.next(READ_WAIT).await? {
+        while let Some(records) = rest(&mut *follower, topic).await? {
+            for record in records {
                 ends.insert(record.at, record.offset + 1);
             }
         }

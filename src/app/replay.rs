@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep_until};
 
 use super::engine::expressions;
-use super::verify::{Desk, Tell, decoded, more};
+use super::verify::{Desk, MARGIN, Tell, decoded};
 use crate::audit::Spot;
 use crate::audit::records::{Whose, is_of};
 use crate::event::ids::EventId;
@@ -23,14 +23,12 @@ use crate::pipeline::plan::Plan;
 use crate::replay::survey::{Counts, MOST_EVENTS};
 use crate::replay::{Candidate, Filter, Ranges, Survey, replay};
 use crate::stage::StageKind;
-use crate::stream::{Epoch, From, Record, StreamError, StreamErrorKind, header};
+use crate::stream::{Epoch, From, Record, StreamError, StreamErrorKind, header, rest};
 
 /// Costs are estimated from events of this time before, milliseconds.
 const LOOK_BACK: i64 = 7 * 86_400_000;
 /// From at most so many of them.
 const LOOKED_AT: usize = 100_000;
-/// Clocks of producers and of the log may differ by so much, milliseconds.
-const MARGIN: i64 = 3_600_000;
 /// Between two writes at least.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -104,10 +102,11 @@ pub async fn look(
         true => source,
         false => &plan.dead_letters,
     };
-    if desk.log.topics().await?.iter().any(|there| there.name == *topic) {
-        let all: i64 = desk.log.extents(topic).await?.iter().map(|e| e.high - e.low).sum();
+    let extents = desk.log.extents(topic).await?;
+    if !extents.is_empty() {
+        let all: i64 = extents.iter().map(|extent| extent.high - extent.low).sum();
         let mut follower = desk.log.follow(topic, begins(order)).await?;
-        while let Some(records) = more(&mut *follower, topic).await? {
+        while let Some(records) = rest(&mut *follower, topic).await? {
             for record in records {
                 looking.consider(order, record).await?;
             }
@@ -145,7 +144,7 @@ pub async fn bring_back(
     let mut follower = desk.log.follow(topic, begins(order)).await?;
     let mut pace = Pace { begun: Instant::now(), rate: order.rate.max(1), sent: 0 };
     let mut waiting = Vec::new();
-    'reading: while let Some(records) = more(&mut *follower, topic).await? {
+    'reading: while let Some(records) = rest(&mut *follower, topic).await? {
         for record in records {
             let spot = Spot::of(&record);
             let candidate = match place.candidate(order, &record) {
@@ -305,7 +304,7 @@ impl Looking<'_> {
         let Plan { source, group, .. } = self.place.plan;
         let from = From::Time(first - MARGIN);
         let mut follower = self.place.desk.log.follow(&source.topic, from).await?;
-        while let Some(records) = more(&mut *follower, &source.topic).await? {
+        while let Some(records) = rest(&mut *follower, &source.topic).await? {
             for record in records {
                 if header(&record.headers, "vivremotion.replay_of").is_none()
                     || !names(&record, group)
@@ -331,11 +330,11 @@ async fn journaled(
     order: &Order,
     ranges: &mut Ranges,
 ) -> Result<(), StreamError> {
-    if !desk.log.topics().await?.iter().any(|topic| topic.name == *journal) {
+    if desk.log.extents(journal).await?.is_empty() {
         return Ok(());
     }
     let mut follower = desk.log.follow(journal, begins(order)).await?;
-    while let Some(records) = more(&mut *follower, journal).await? {
+    while let Some(records) = rest(&mut *follower, journal).await? {
         for record in records {
             let Ok(Entry { place, event: Some(event), .. }) = Entry::decode(&record) else {
                 continue;
@@ -357,8 +356,7 @@ async fn estimate(
     let most = plan.budget.per_event.map(|limit| limit.times(i128::from(events), 1));
     let currency = desk.settings.currency.to_string();
     let mut estimate = Estimate { most, currency, ..Estimate::default() };
-    let there = desk.log.topics().await?.iter().any(|topic| topic.name == plan.costs);
-    if events == 0 || !there {
+    if events == 0 || desk.log.extents(&plan.costs).await?.is_empty() {
         return Ok(estimate);
     }
     let codec = desk.codecs.for_topic(&plan.costs);
@@ -366,7 +364,7 @@ async fn estimate(
     let (mut sum, mut seen): (Money, HashSet<EventId>) = (Money::ZERO, HashSet::new());
     let from = From::Time(desk.clock.now() - LOOK_BACK);
     let mut follower = desk.log.follow(&plan.costs, from).await?;
-    'reading: while let Some(records) = more(&mut *follower, &plan.costs).await? {
+    'reading: while let Some(records) = rest(&mut *follower, &plan.costs).await? {
         for record in records.iter().filter(|record| is_of(record, whose)) {
             let Ok(value) = decoded(&*codec, record).await else { continue };
             let text = |field: &str| value.get(field).and_then(Value::as_str);

@@ -2,16 +2,12 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::codec::{Codec, CodecErrorKind};
 use crate::event::money::Money;
-use crate::stream::{From, Log, Record, StreamError, StreamErrorKind};
-
-/// Longest wait for one batch of old cost events.
-const WAIT: Duration = Duration::from_secs(5);
+use crate::stream::{From, Log, Record, StreamError, StreamErrorKind, rest};
 
 /// Sums of amounts.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -65,8 +61,8 @@ pub async fn sum(
     let mut follower = log.follow(topic, from).await?;
     let mut spent = Spent::default();
     let (mut unread, mut read) = (0usize, 0usize);
-    while !follower.caught_up() {
-        for Record { value, .. } in follower.next(WAIT).await? {
+    while let Some(records) = rest(&mut *follower, topic).await? {
+        for Record { value, .. } in records {
             read += 1;
             match &value {
                 Some(bytes) => match codec.decode(bytes).await {

@@ -22,12 +22,8 @@ use crate::flow::outage::Outages;
 use crate::pipeline::plan::Plan;
 use crate::settings::Settings;
 use crate::stage::StageKind;
-use crate::stream::{Extent, Follower, From, Log, Progress, Record, StreamError, Topic};
+use crate::stream::{Extent, Follower, From, Log, Progress, Record, StreamError, Topic, rest};
 
-/// Longest wait for one batch of records that are there.
-const WAIT: Duration = Duration::from_secs(5);
-/// Waits in a row that may bring nothing before a topic counts as stuck.
-const EMPTY: u32 = 12;
 /// A transaction that is open for longer is a finding.
 const OPEN: Duration = Duration::from_secs(30);
 /// Between two looks at an open transaction.
@@ -35,7 +31,7 @@ const LOOK: Duration = Duration::from_millis(200);
 /// Between two questions to a registry that is down.
 const REGISTRY_PAUSE: Duration = Duration::from_secs(1);
 /// Clocks of producers and of the log may differ by so much, milliseconds: reading begins that much before a period.
-const MARGIN: i64 = 3_600_000;
+pub(super) const MARGIN: i64 = 3_600_000;
 
 /// Where things are read from.
 pub struct Desk<'a> {
@@ -137,11 +133,10 @@ pub async fn verify(
         outages: Outages::default(),
         clock: Arc::clone(desk.clock),
     };
-    let names = plan.stages.iter().enumerate().map(|(at, stage)| (Arc::clone(&stage.name), at));
     let admission = Admission {
         identity: expressions(settings, source),
         filter: plan.source.filter.clone(),
-        names: Arc::new(names.collect()),
+        names: Arc::new(plan.indices()),
     };
     let when = plan.sink.as_ref().and_then(|sink| sink.when.clone());
     reading.inputs(&Expecting { decoder, admission, when }, &extents).await?;
@@ -229,9 +224,9 @@ struct Reading<'a> {
     tell: Tell<'a>,
 }
 
-impl Reading<'_> {
-    fn whose(&self) -> (Arc<str>, Arc<str>) {
-        (Arc::clone(&self.plan.name), Arc::clone(&self.plan.group))
+impl<'a> Reading<'a> {
+    fn whose(&self) -> Whose<'a> {
+        Whose { pipeline: &self.plan.name, group: &self.plan.group }
     }
 
     async fn follow(&self, topic: &str) -> Result<Box<dyn Follower>, StreamError> {
@@ -253,7 +248,7 @@ impl Reading<'_> {
             extents.iter().map(|extent| (extent.at.partition, extent.high)).collect();
         let mut follower = self.follow(&self.plan.source.topic).await?;
         let high = unread.clone();
-        while let Some(records) = more(&mut *follower, &self.plan.source.topic).await? {
+        while let Some(records) = rest(&mut *follower, &self.plan.source.topic).await? {
             self.read(records.len());
             for record in records {
                 let partition = record.at.partition;
@@ -292,7 +287,7 @@ impl Reading<'_> {
             .map(|extent| (extent.at.partition, extent))
             .collect();
         let mut follower = self.follow(topic).await?;
-        while let Some(records) = more(&mut *follower, topic).await? {
+        while let Some(records) = rest(&mut *follower, topic).await? {
             self.read(records.len());
             for record in records {
                 if let (Some(gone), Some(extent)) = (gone, trimmed.remove(&record.at.partition))
@@ -317,8 +312,7 @@ impl Reading<'_> {
         for (topic, ours) in topics {
             let Some(topic) = topic else { continue };
             let codec = self.desk.codecs.for_topic(topic);
-            let (pipeline, group) = self.whose();
-            let whose = Whose { pipeline: &pipeline, group: &group };
+            let whose = self.whose();
             self.outputs(topic, Some(Gone::Answers), async |audit, record| {
                 let value = match records::is_of(&record, whose) && ours {
                     true => match decoded(&*codec, &record).await {
@@ -344,8 +338,7 @@ impl Reading<'_> {
     }
 
     async fn letters(&mut self) -> Result<(), VerifyError> {
-        let (pipeline, group) = self.whose();
-        let whose = Whose { pipeline: &pipeline, group: &group };
+        let whose = self.whose();
         let topic = Arc::clone(&self.plan.dead_letters);
         self.outputs(&topic, Some(Gone::Letters), async |audit, record| {
             match records::letter(&record, whose) {
@@ -359,8 +352,7 @@ impl Reading<'_> {
     }
 
     async fn charges(&mut self) -> Result<(), VerifyError> {
-        let (pipeline, group) = self.whose();
-        let whose = Whose { pipeline: &pipeline, group: &group };
+        let whose = self.whose();
         let topic = Arc::clone(&self.plan.costs);
         let codec = self.desk.codecs.for_topic(&topic);
         self.outputs(&topic, Some(Gone::Charges), async |audit, record| {
@@ -400,8 +392,7 @@ impl Reading<'_> {
     }
 
     async fn published(&mut self) -> Result<(), VerifyError> {
-        let (pipeline, group) = self.whose();
-        let whose = Whose { pipeline: &pipeline, group: &group };
+        let whose = self.whose();
         for topic in published(self.plan) {
             self.outputs(&topic, None, async |audit, record| {
                 match records::published(&record, whose) {
@@ -471,28 +462,6 @@ struct Line {
     delivered: bool,
     prompt_tokens: u64,
     completion_tokens: u64,
-}
-
-/// The next records of a topic that stood there when it was opened; none at the end.
-pub(super) async fn more(
-    follower: &mut dyn Follower,
-    topic: &str,
-) -> Result<Option<Vec<Record>>, StreamError> {
-    let mut empty = 0;
-    while !follower.caught_up() {
-        let records = follower.next(WAIT).await?;
-        if !records.is_empty() {
-            return Ok(Some(records));
-        }
-        empty += 1;
-        if empty == EMPTY && !follower.caught_up() {
-            return Err(StreamError {
-                kind: crate::stream::StreamErrorKind::Unavailable,
-                message: format!("topic `{topic}` can't be read to its end"),
-            });
-        }
-    }
-    Ok(None)
 }
 
 /// The value of a record of ours; waits for a registry that is down.

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::calls::{Answered, Call, CallWhat};
 use super::fact::{Answer, Charge, Letter, Published, Spot, Status};
 use crate::event::identity::Origin;
-use crate::event::ids::{EventId, ResultId};
+use crate::event::ids::{Digest, EventId, ResultId};
 use crate::event::money::Money;
 use crate::journal::{Entry, Outcome, What};
 use crate::stream::{Headers, Record, header};
@@ -75,14 +75,7 @@ pub fn is_of(record: &Record, whose: Whose<'_>) -> bool {
 
 /// Digest of some bytes: enough to see that they are others.
 pub fn digest(parts: &[&[u8]]) -> u64 {
-    let mut hasher = blake3::Hasher::new();
-    for part in parts {
-        hasher.update(&(part.len() as u64).to_le_bytes());
-        hasher.update(part);
-    }
-    let mut word = [0; 8];
-    hasher.finalize_xof().fill(&mut word);
-    u64::from_le_bytes(word)
+    Digest::of(parts).0.as_u64_pair().1
 }
 
 /// Digest of a record's key and value.

@@ -22,6 +22,7 @@ mod signals;
 pub mod tail;
 pub mod topics;
 pub mod verify;
+pub mod which;
 
 /// An AI gateway whose front door is an event log: events in, results and costs out, exactly once.
 #[derive(Parser, Debug)]

@@ -1,19 +1,17 @@
 //! `replay`: brings dead letters, or events of a period, back to their topic.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::verify::{bar, chosen, telling, time};
+use super::verify::{bar, telling};
+use super::which::{Which, time};
 use super::{Common, Failure, Format, Outcome, print, runtime};
 use crate::app::connect::{self, ConnectError};
-use crate::app::known::known;
 use crate::app::replay::{Dry, Order, bring_back, by_number, look};
 use crate::app::verify::Desk;
 use crate::base::clock::{Clock, SystemClock};
-use crate::pipeline::load::load;
 use crate::pipeline::plan::Plan;
 use crate::replay::Filter;
 use crate::replay::pick::condition;
@@ -28,12 +26,9 @@ use crate::stream::StreamError;
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Pipeline files, or folders of them
-    #[arg(default_value = "pipelines")]
-    pub files: Vec<PathBuf>,
-    /// Only events of this pipeline
-    #[arg(long, value_name = "NAME")]
-    pub pipeline: Option<String>,
+    /// Which pipelines.
+    #[command(flatten)]
+    pub which: Which,
     /// Only dead letters with this code, such as rate-limited; may be given several times
     #[arg(long, value_name = "CODE")]
     pub code: Vec<String>,
@@ -93,8 +88,7 @@ pub fn run(args: Args) -> Outcome {
         condition: args.condition.as_deref().map(condition).transpose().map_err(wrong)?,
     };
     let settings = args.common.open()?;
-    let loaded = load(&args.files, &known(&settings)).map_err(|wrong| print::wrong(&wrong))?;
-    let plans = chosen(loaded.plans, args.pipeline.as_deref())?;
+    let plans = args.which.plans(&settings)?;
     let order = Order {
         filter,
         inputs: args.inputs,

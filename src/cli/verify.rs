@@ -8,13 +8,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::tail::duration;
+use super::which::{Which, time};
 use super::{Common, Failure, Format, Outcome, print, runtime};
 use crate::app::connect::{self, ConnectError};
-use crate::app::known::known;
 use crate::app::verify::{Desk, Order, verify};
 use crate::audit::{MOST_EVENTS, Report, Verdict};
-use crate::base::clock::{Clock, SystemClock, parse_time};
-use crate::pipeline::load::load;
+use crate::base::clock::{Clock, SystemClock};
 use crate::pipeline::plan::Plan;
 use crate::stage::StageKind;
 
@@ -27,12 +26,9 @@ use crate::stage::StageKind;
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Pipeline files, or folders of them
-    #[arg(default_value = "pipelines")]
-    pub files: Vec<PathBuf>,
-    /// Only this pipeline
-    #[arg(long, value_name = "NAME")]
-    pub pipeline: Option<String>,
+    /// Which pipelines.
+    #[command(flatten)]
+    pub which: Which,
     /// Only events whose record is of this time or later, such as 2026-11-22T10:00:00Z
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub from: Option<i64>,
@@ -67,16 +63,10 @@ Examples:
 
 Exit codes: 0 nothing was found, 1 something was, 2 pipelines or settings are wrong, 64 the command line is wrong.";
 
-/// A time as events write it, milliseconds since the epoch.
-pub fn time(text: &str) -> Result<i64, String> {
-    parse_time(text).ok_or_else(|| format!("`{text}` is no time: write 2026-11-22T10:00:00Z"))
-}
-
 /// Runs the verb.
 pub fn run(args: Args) -> Outcome {
     let settings = args.common.open()?;
-    let loaded = load(&args.files, &known(&settings)).map_err(|wrong| print::wrong(&wrong))?;
-    let plans = chosen(loaded.plans, args.pipeline.as_deref())?;
+    let plans = args.which.plans(&settings)?;
     runtime()?.block_on(async {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let failed = |error: ConnectError| Failure::Runtime(error.message);
@@ -111,23 +101,6 @@ pub fn run(args: Args) -> Outcome {
             found => Err(Failure::Runtime(format!("{found} things are not as they must be"))),
         }
     })
-}
-
-/// The pipelines that are asked for.
-pub fn chosen(
-    plans: Vec<Plan<StageKind>>,
-    named: Option<&str>,
-) -> Result<Vec<Plan<StageKind>>, Failure> {
-    let Some(named) = named else { return Ok(plans) };
-    let names: Vec<String> = plans.iter().map(|plan| format!("`{}`", plan.name)).collect();
-    let chosen: Vec<_> = plans.into_iter().filter(|plan| *plan.name == *named).collect();
-    match chosen.is_empty() {
-        false => Ok(chosen),
-        true => {
-            let known = names.join(", ");
-            Err(Failure::Usage(format!("no pipeline is named `{named}`; there are {known}")))
-        }
-    }
 }
 
 /// A bar on standard error, and only when that is a terminal; says what is done with so many records.

@@ -1,7 +1,6 @@
 //! Fifth door: the stages. Each starts the moment its own inputs are ready; a failure that nothing recovers ends the
 //! event once what runs has ended. A panic costs its event, not the process.
 
-use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -97,13 +96,8 @@ impl Runner {
     /// For a built plan.
     pub fn new(plan: Arc<BuiltPlan>, clock: Arc<dyn Clock>, outages: Outages) -> Self {
         let edges = plan.stages.iter().map(|stage| (stage.needs.clone(), stage.wants.clone()));
-        let names: HashMap<Arc<str>, usize> = plan
-            .stages
-            .iter()
-            .enumerate()
-            .map(|(index, stage)| (Arc::clone(&stage.name), index))
-            .collect();
-        Runner { graph: Graph::new(edges), names: Arc::new(names), plan, clock, outages }
+        let names = Arc::new(plan.indices());
+        Runner { graph: Graph::new(edges), names, plan, clock, outages }
     }
 
     /// Index of each stage's name.

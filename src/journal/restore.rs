@@ -1,19 +1,14 @@
 //! Reads back what a partition's journal says of its unfinished events.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::entry::Entry;
 use super::memory::{Memory, Recalled};
 use super::pages::Range;
 use super::writer::Writer;
 use crate::event::ids::EventId;
-use crate::stream::{Progress, Record, StreamError, StreamErrorKind, TopicPartition};
+use crate::stream::{Progress, Record, StreamError, TopicPartition, rest};
 
-/// Longest wait for records that are there.
-const WAIT: Duration = Duration::from_secs(5);
-/// Waits in a row that may bring nothing.
-const EMPTY: usize = 6;
 /// Records that a replay may make the journal be read for.
 const MAX_RANGE: i64 = 1_000_000;
 
@@ -85,18 +80,10 @@ async fn read(
     mut each: impl FnMut(Record),
 ) -> Result<i64, StreamError> {
     let mut follower = writer.log().read(at, from).await?;
-    let (mut end, mut empty) = (from, 0);
-    while !follower.caught_up() && end < until {
-        let records = follower.next(WAIT).await?;
-        if records.is_empty() && !follower.caught_up() {
-            empty += 1;
-            if empty == EMPTY {
-                return Err(StreamError {
-                    kind: StreamErrorKind::Unavailable,
-                    message: format!("the journal `{at}` can't be read to its end"),
-                });
-            }
-        }
+    let (mut end, what) = (from, at.to_string());
+    while end < until
+        && let Some(records) = rest(&mut *follower, &what).await?
+    {
         for record in records.into_iter().take_while(|record| record.offset < until) {
             end = record.offset + 1;
             each(record);

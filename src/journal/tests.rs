@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::value::RawValue;
@@ -60,17 +58,24 @@ fn answer(ordinal: u32, asked: &str, value: &str) -> What {
     })
 }
 
-fn written(entry: Entry) -> Vec<Record> {
-    let outputs = entry.encode(&"g.journal".into());
-    let record = |output: Output| Record {
-        at: TopicPartition { topic: output.topic, partition: output.partition.unwrap() },
+fn record(key: Option<Vec<u8>>, value: Option<Vec<u8>>) -> Record {
+    Record {
+        at: TopicPartition { topic: "g.journal".into(), partition: 3 },
         offset: 0,
         timestamp: 0,
-        key: output.key,
-        value: output.value,
-        headers: output.headers,
+        key: key.map(Bytes::from),
+        value: value.map(Bytes::from),
+        headers: Vec::new(),
+    }
+}
+
+fn written(entry: Entry) -> Vec<Record> {
+    let outputs = entry.encode(&"g.journal".into());
+    let read = |output: Output| {
+        assert_eq!((&*output.topic, output.partition), ("g.journal", Some(3)));
+        record(output.key.map(Vec::from), output.value.map(Vec::from))
     };
-    outputs.into_iter().map(record).collect()
+    outputs.into_iter().map(read).collect()
 }
 
 /// Through the records, as a restart reads them.
@@ -192,31 +197,15 @@ fn records_of_every_version_so_far_are_readable() {
         r#"{"v":1,"run":"00000000000000ff","what":"closed"}"#,
     ];
     for text in known {
-        let record = Record {
-            at: TopicPartition { topic: "g.journal".into(), partition: 3 },
-            offset: 0,
-            timestamp: 0,
-            key: Some(Bytes::from_static(b"in/3/12")),
-            value: Some(Bytes::from_static(text.as_bytes())),
-            headers: Vec::new(),
-        };
-        let entry = Entry::decode(&record).unwrap();
+        let entry = Entry::decode(&record(Some("in/3/12".into()), Some(text.into()))).unwrap();
         assert_eq!((entry.run, entry.place.offset), (255, Some(12)));
     }
 }
 
 #[test]
 fn a_refusal_says_what_is_wrong() {
-    let said = |key: &'static str, value: &'static str| {
-        let record = Record {
-            at: TopicPartition { topic: "g.journal".into(), partition: 3 },
-            offset: 0,
-            timestamp: 0,
-            key: Some(Bytes::from_static(key.as_bytes())),
-            value: Some(Bytes::from_static(value.as_bytes())),
-            headers: Vec::new(),
-        };
-        Entry::decode(&record).unwrap_err()
+    let said = |key: &str, value: &str| {
+        Entry::decode(&record(Some(key.into()), Some(value.into()))).unwrap_err()
     };
     assert!(said("in/4/12", "{}").contains("its key"));
     assert!(said("in/3/12", "{}").contains("not JSON of ours"));
@@ -239,14 +228,6 @@ proptest! {
 
     #[test]
     fn any_record_is_read_or_refused(key in any::<Option<Vec<u8>>>(), value in any::<Option<Vec<u8>>>()) {
-        let record = Record {
-            at: TopicPartition { topic: Arc::from("g.journal"), partition: 3 },
-            offset: 0,
-            timestamp: 0,
-            key: key.map(Bytes::from),
-            value: value.map(Bytes::from),
-            headers: Vec::new(),
-        };
-        prop_assert!(Entry::decode(&record).is_err());
+        prop_assert!(Entry::decode(&record(key, value)).is_err());
     }
 }

@@ -30,7 +30,10 @@ pub struct Writer {
     task: JoinHandle<()>,
 }
 
+/// Records of one partition that stand together.
 struct Job {
+    partition: i32,
+    bytes: usize,
     outputs: Vec<Output>,
     durable: Option<oneshot::Sender<Result<(), StreamError>>>,
 }
@@ -98,7 +101,7 @@ impl Writer {
         let bytes: usize = outputs.iter().map(Output::size).sum();
         self.state.bytes.fetch_add(bytes, Ordering::Relaxed);
         // The task lives as long as this handle.
-        drop(self.queue.send(Job { outputs, durable }));
+        drop(self.queue.send(Job { partition, bytes, outputs, durable }));
     }
 
     /// One past the highest offset of a partition that is known to be written: whatever is appended from now on stands
@@ -145,15 +148,17 @@ fn ended() -> StreamError {
 
 async fn write(log: Arc<dyn Log>, mut waiting: mpsc::UnboundedReceiver<Job>, state: Arc<State>) {
     while let Some(first) = waiting.recv().await {
-        let (mut outputs, mut askers) = (first.outputs, Vec::from_iter(first.durable));
-        let mut bytes: usize = outputs.iter().map(Output::size).sum();
-        while outputs.len() < TOGETHER && bytes < TOGETHER_BYTES {
-            let Ok(next) = waiting.try_recv() else { break };
-            bytes += next.outputs.iter().map(Output::size).sum::<usize>();
-            outputs.extend(next.outputs);
-            askers.extend(next.durable);
+        let (mut outputs, mut askers) = (Vec::new(), Vec::new());
+        let (mut counts, mut bytes) = (HashMap::new(), 0);
+        let mut next = Some(first);
+        while let Some(job) = next {
+            *counts.entry(job.partition).or_insert(0) += job.outputs.len();
+            bytes += job.bytes;
+            outputs.extend(job.outputs);
+            askers.extend(job.durable);
+            let room = outputs.len() < TOGETHER && bytes < TOGETHER_BYTES;
+            next = if room { waiting.try_recv().ok() } else { None };
         }
-        let counts = counted(&outputs);
         let outcome = written(&*log, outputs, &state).await;
         state.bytes.fetch_sub(bytes, Ordering::Relaxed);
         {
@@ -175,14 +180,6 @@ async fn write(log: Arc<dyn Log>, mut waiting: mpsc::UnboundedReceiver<Job>, sta
             drop(asker.send(outcome));
         }
     }
-}
-
-fn counted(outputs: &[Output]) -> HashMap<i32, usize> {
-    let mut counts = HashMap::new();
-    for output in outputs {
-        *counts.entry(output.partition.unwrap_or(0)).or_insert(0) += 1;
-    }
-    counts
 }
 
 /// Tries as long as the log may come back. A record that was sent twice is read as one.

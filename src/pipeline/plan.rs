@@ -1,6 +1,7 @@
 //! What will run: a pipeline that passed every check, with names resolved to indexes and texts compiled. Only `check`
 //! makes one. The corridor reads it and nothing else of the pipeline.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -173,6 +174,12 @@ pub struct Sink {
 }
 
 impl<S> Plan<S> {
+    /// Index of each stage's name.
+    pub fn indices(&self) -> HashMap<Arc<str>, usize> {
+        let named = self.stages.iter().enumerate();
+        named.map(|(index, stage)| (Arc::clone(&stage.name), index)).collect()
+    }
+
     /// The same plan with every kind replaced, or the first error.
     pub fn try_map<T, E>(
         self,

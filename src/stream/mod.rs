@@ -23,10 +23,12 @@ pub mod kafka;
 pub mod local;
 pub mod memory;
 pub mod progress;
+mod rest;
 pub mod topic;
 pub mod transaction;
 
 pub use progress::Progress;
+pub use rest::rest;
 
 /// A topic and one of its partitions.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
