@@ -4,6 +4,7 @@ pub mod chain;
 pub mod clock;
 pub mod diagnostic;
 pub mod failpoint;
+pub mod halt;
 pub mod nearest;
 pub mod quantity;
 pub mod retry;

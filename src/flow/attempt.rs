@@ -2,7 +2,6 @@
 //! never retry.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use minijinja::Value;
@@ -11,6 +10,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::outage::Outages;
 use super::run::EventDeadline;
 use crate::base::clock::Clock;
+use crate::base::halt::Halt;
 use crate::base::retry::{Backoff, CALLS};
 use crate::budget::ENGINE_PER_DAY;
 use crate::event::result::PassageScore;
@@ -34,8 +34,8 @@ pub struct Surroundings {
     pub wait_for_budget: bool,
     /// The event's deadline, moved by waits that are not its fault.
     pub deadline: EventDeadline,
-    /// Set when the event has failed: no new attempt starts.
-    pub halted: AtomicBool,
+    /// Set when the event has failed or its partition was given up: no new attempt starts.
+    pub halt: Arc<Halt>,
     /// Whose money.
     pub tenant: Arc<str>,
     /// To send along.
@@ -113,7 +113,7 @@ pub async fn attempt(trial: Trial<'_>, around: &Surroundings) -> Result<Success,
     let (mut used, mut looks, mut ordinal) = (trial.failed.min(trial.attempts - 1), 0, 0);
     let mut patience = around.outages.patience();
     loop {
-        if around.halted.load(Ordering::Relaxed) {
+        if around.halt.is_set() {
             return Err(cancelled());
         }
         ordinal += 1;
@@ -126,6 +126,7 @@ pub async fn attempt(trial: Trial<'_>, around: &Surroundings) -> Result<Success,
             meter: Arc::clone(&around.meter),
             purse: Arc::clone(&around.purse),
             journal: Arc::clone(&around.journal),
+            halt: Arc::clone(&around.halt),
         };
         let error = match timeout_at(deadline, trial.stage.run(trial.scope, &call)).await {
             Ok(Ok(reply)) => {
@@ -138,6 +139,9 @@ pub async fn attempt(trial: Trial<'_>, around: &Surroundings) -> Result<Success,
         if matches!(error.kind, StageErrorKind::Transient | StageErrorKind::Permanent) {
             patience.answered();
         }
+        if around.halt.is_set() {
+            return Err(cancelled());
+        }
         match next(&trial, around, &error, &mut used) {
             Next::GiveUp(fault) => return Err(fault),
             Next::StandIn(value) => return Ok(Success::StandIn(value)),
@@ -148,7 +152,7 @@ pub async fn attempt(trial: Trial<'_>, around: &Surroundings) -> Result<Success,
             Next::AwaitService(service) => {
                 let began = Instant::now();
                 let draw = around.clock.draw() as u64;
-                patience.turn_unless(&around.halted, &service, &error, &OUTAGE, draw).await;
+                patience.turn_unless(&around.halt, &service, &error, &OUTAGE, draw).await;
                 deadline += around.deadline.forgive(began);
             }
             Next::AwaitBudget(over) => {
@@ -209,7 +213,7 @@ fn cancelled() -> Fault {
     Fault {
         class: "cancelled",
         code: "cancelled".to_owned(),
-        message: "another stage had failed the event".to_owned(),
+        message: "the event was not to go on".to_owned(),
     }
 }
 

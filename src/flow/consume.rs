@@ -15,6 +15,7 @@ use super::notebook::{Caution, Notebook};
 use super::partition::Pending;
 use super::recover::carefully;
 use super::tracker::Receive;
+use crate::base::halt::Halt;
 use crate::journal::Binding;
 use crate::stream::{Epoch, Record, TopicPartition};
 
@@ -32,6 +33,8 @@ pub struct Consumed {
     pub journal: Option<Binding>,
     /// What is known of it before it runs.
     pub caution: Caution,
+    /// Set when its partition was given up: its result is nobody's any more.
+    pub tenure: Arc<Halt>,
 }
 
 impl fmt::Debug for Consumed {
@@ -43,8 +46,15 @@ impl fmt::Debug for Consumed {
 impl Consumed {
     /// A record of an event that is not journaled.
     pub fn new(record: Record, epoch: Epoch, received_at: i64) -> Self {
-        let began = Instant::now();
-        Consumed { record, epoch, received_at, began, journal: None, caution: Caution::default() }
+        Consumed {
+            record,
+            epoch,
+            received_at,
+            began: Instant::now(),
+            journal: None,
+            caution: Caution::default(),
+            tenure: Arc::default(),
+        }
     }
 
     /// Bytes it holds.
@@ -144,6 +154,7 @@ impl Member {
                     let epoch = partition.tracker.epoch();
                     let received_at = self.clock.now();
                     let mut consumed = Consumed::new(record, epoch, received_at);
+                    consumed.tenure = Arc::clone(&partition.tenure);
                     if let Some(notebook) = &mut partition.notebook {
                         let (binding, caution) = notebook.open(consumed.record.offset);
                         (consumed.journal, consumed.caution) = (Some(binding), caution);

@@ -324,6 +324,7 @@ impl Member {
         mut partition: Partition,
         epoch: crate::stream::Epoch,
     ) {
+        partition.tenure.set();
         let tracked = partition.pending.drain(..).filter_map(|pending| match pending {
             Pending::Tracked(_, consumed) => Some(consumed),
             Pending::Record(_) => None,

@@ -9,7 +9,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ use metrics::Gauge;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 
+use crate::base::halt::Halt;
 use crate::base::retry::Backoff;
 use crate::telemetry::{gauge, names};
 
@@ -206,10 +206,10 @@ pub struct Patience {
 
 impl Patience {
     /// The service is down. Returns when it may be asked again: because it is this one's turn, after a pause, or because
-    /// another one was answered. Also when `halted` is set: then nothing is to be asked.
+    /// another one was answered. Also when `halt` is set: then nothing is to be asked.
     pub async fn turn_unless(
         &mut self,
-        halted: &AtomicBool,
+        halt: &Halt,
         service: &Arc<str>,
         why: Why<'_>,
         pauses: &Backoff,
@@ -217,7 +217,7 @@ impl Patience {
     ) {
         let place = self.place(service, why);
         while place.held.is_none() {
-            if halted.load(Ordering::Relaxed) {
+            if halt.is_set() {
                 return;
             }
             match timeout(LOOK, Arc::clone(&place.turn).acquire_owned()).await {
@@ -236,7 +236,7 @@ impl Patience {
 
     /// The same for whoever never stops caring.
     pub async fn turn(&mut self, service: &Arc<str>, why: Why<'_>, pauses: &Backoff, draw: u64) {
-        self.turn_unless(&AtomicBool::new(false), service, why, pauses, draw).await;
+        self.turn_unless(&Halt::default(), service, why, pauses, draw).await;
     }
 
     /// A limit of this pipeline is reached: the pipeline waits, this one looks again after a pause.

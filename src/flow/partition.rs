@@ -10,6 +10,7 @@ use super::consume::Consumed;
 use super::lanes::Lane;
 use super::notebook::Notebook;
 use super::tracker::Tracker;
+use crate::base::halt::Halt;
 use crate::stream::{Assignment, Record};
 
 /// A record that could not be started when it came.
@@ -39,6 +40,8 @@ pub struct Partition {
     pub end: i64,
     /// Its journal, where one is kept.
     pub notebook: Option<Notebook>,
+    /// Set when it is somebody else's: what still runs of it starts nothing new.
+    pub tenure: Arc<Halt>,
 }
 
 impl Partition {
@@ -53,6 +56,7 @@ impl Partition {
             flying: 0,
             drain_by: None,
             notebook,
+            tenure: Arc::default(),
         }
     }
 

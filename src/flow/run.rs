@@ -2,7 +2,6 @@
 //! event once what runs has ended. A panic costs its event, not the process.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -22,6 +21,7 @@ use super::schedule::{End, Graph, Schedule, Step};
 use super::scope::{Names, Scope};
 use super::unit::{self, Ended, Unit};
 use crate::base::clock::Clock;
+use crate::base::halt::Halt;
 use crate::base::template::from_json;
 use crate::event::cost::Attempt;
 use crate::event::money::Money;
@@ -119,7 +119,7 @@ pub async fn run(runner: &Runner, enriched: Enriched, purse: Arc<dyn Purse>) -> 
         outages: runner.outages.clone(),
         wait_for_budget: runner.plan.budget.wait,
         deadline: EventDeadline::at(enriched.deadline),
-        halted: AtomicBool::new(false),
+        halt: Halt::within(&enriched.admitted.decoded.consumed.tenure),
         tenant: Arc::clone(&enriched.admitted.who.tenant),
         traceparent: enriched.traceparent.clone(),
         meter: Arc::clone(&meter) as _,
@@ -294,7 +294,7 @@ impl<'a> Walk<'a> {
         let beyond_wanting = |class| matches!(class, "budget" | "panic");
         if let Some(fault) = fault.filter(|fault| plan.vital || beyond_wanting(fault.class)) {
             self.schedule.halt();
-            self.around.halted.store(true, Ordering::Relaxed);
+            self.around.halt.set();
             if self.verdict.is_ok() {
                 self.verdict = Err(fault.refusal(&plan.name));
             }

@@ -176,7 +176,17 @@ impl<'a> Open<'a> {
         if Instant::now() >= self.call.deadline {
             return Err(late());
         }
+        self.wanted()?;
         Ok(permits)
+    }
+
+    /// Whoever waited long, for a place or for the journal, may be asking for nobody.
+    fn wanted(&self) -> Result<(), ModelError> {
+        if !self.call.halt.is_set() {
+            return Ok(());
+        }
+        let message = "the answer is not wanted any more".to_owned();
+        Err(ModelError { kind: ModelErrorKind::Halted, message, retry_after: None })
     }
 
     /// Tells the journal, before the first byte leaves.
@@ -196,7 +206,7 @@ impl<'a> Open<'a> {
         self.intended = true;
         let told = timeout_at(self.call.deadline, self.call.journal.intend(intent)).await;
         let message = match told {
-            Ok(Ok(())) => return Ok(()),
+            Ok(Ok(())) => return self.wanted(),
             Ok(Err(error)) => format!("the journal can't be written: {error}"),
             Err(_) => "the journal did not take the call's intent in time".to_owned(),
         };

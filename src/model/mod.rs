@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::Instant;
 
+use crate::base::halt::Halt;
 use crate::event::cost::Attempt;
 use crate::event::ids::StageKey;
 use crate::event::money::Money;
@@ -116,6 +117,8 @@ pub struct Call {
     pub purse: Arc<dyn Purse>,
     /// Where calls and answers are written down, and answers of earlier runs are found.
     pub journal: Arc<Pages>,
+    /// Set when the answer is not wanted any more: no request is to leave then.
+    pub halt: Arc<Halt>,
 }
 
 /// Takes down every attempt of an event.
@@ -202,6 +205,8 @@ pub enum ModelErrorKind {
     NoRoute,
     /// A budget would be passed.
     Budget(OverBudget),
+    /// The answer is not wanted any more; nothing was asked.
+    Halted,
 }
 
 impl ModelErrorKind {
@@ -231,6 +236,7 @@ impl ModelErrorKind {
             ModelErrorKind::Unreachable => "unreachable",
             ModelErrorKind::NoRoute => "no-route",
             ModelErrorKind::Budget(_) => "over-budget",
+            ModelErrorKind::Halted => "cancelled",
         }
     }
 }

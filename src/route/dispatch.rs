@@ -89,12 +89,12 @@ impl Drop for Passage<'_> {
 /// What an attempt says of the service.
 fn verdict<T>(result: &Result<T, ModelError>) -> Verdict {
     use ModelErrorKind::{
-        Budget, ContentFiltered, InvalidRequest, Malformed, NoRoute, Overloaded, RateLimited,
-        Timeout, Transport, Unauthorised, Unreachable,
+        Budget, ContentFiltered, Halted, InvalidRequest, Malformed, NoRoute, Overloaded,
+        RateLimited, Timeout, Transport, Unauthorised, Unreachable,
     };
     match result.as_ref().map_err(|error| &error.kind) {
         Ok(_) | Err(InvalidRequest | ContentFiltered) => Verdict::Success,
-        Err(RateLimited | Budget(_) | NoRoute) => Verdict::Neutral,
+        Err(RateLimited | Budget(_) | NoRoute | Halted) => Verdict::Neutral,
         Err(Overloaded | Timeout | Unauthorised | Malformed | Transport | Unreachable) => {
             Verdict::Failure
         }

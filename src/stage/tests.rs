@@ -191,6 +191,7 @@ fn call_of(item: Option<u32>, books: &Arc<Books>) -> Call {
         meter: books.clone(),
         purse: books.clone(),
         journal: Arc::default(),
+        halt: Arc::default(),
     }
 }
 

@@ -95,6 +95,24 @@ async fn a_stop_in_order_leaves_nothing_unsettled() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_runs_of_a_lost_partition_asks_nobody_anything_new() {
+    let pipeline = TWO_STAGES.replace("model: small", "model: slow");
+    let driver = Driver::new(PRICED, &pipeline).await;
+    driver.pipe(Some("k"), json!({ "text": "hello" })).await;
+    // The first call is under way, and answered only when somebody else has the partition.
+    driver.advance(Duration::from_secs(4)).await;
+    driver.log.lose(&TopicPartition { topic: "in".into(), partition: 0 });
+    driver.results(1).await;
+    driver.advance(Duration::from_secs(30)).await;
+    let asked = |stage: &str| {
+        let entries = driver.journal();
+        let of = |what: &What| matches!(what, What::Intent(intent) if &*intent.stage == stage);
+        entries.iter().filter(|entry| of(&entry.what)).count()
+    };
+    assert_eq!((asked("first"), asked("second")), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_partition_that_comes_back_brings_its_answers_along() {
     let driver = Driver::new(PRICED, TWO_STAGES).await;
     driver.pipe(Some("k"), json!({ "text": "hello" })).await;

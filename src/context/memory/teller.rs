@@ -38,6 +38,7 @@ impl Teller {
             meter: Arc::clone(self) as Arc<dyn Meter>,
             purse: Arc::clone(self) as Arc<dyn Purse>,
             journal: Arc::default(),
+            halt: Arc::default(),
         }
     }
 

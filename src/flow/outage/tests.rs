@@ -1,4 +1,4 @@
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::time::Instant;
 
@@ -62,14 +62,14 @@ async fn an_event_that_failed_elsewhere_stops_waiting_for_its_turn() {
     let outages = Outages::default();
     let (mut asking, mut waiting) = (outages.patience(), outages.patience());
     asking.turn(&name("vendor"), &"down", &PAUSES, LATE).await;
-    let halted = AtomicBool::new(false);
+    let halt = Halt::default();
     let service = name("vendor");
     let stop = async {
         tokio::time::sleep(Duration::from_secs(60)).await;
-        halted.store(true, Ordering::Relaxed);
+        halt.set();
     };
     let began = Instant::now();
-    tokio::join!(waiting.turn_unless(&halted, &service, &"down", &PAUSES, LATE), stop);
+    tokio::join!(waiting.turn_unless(&halt, &service, &"down", &PAUSES, LATE), stop);
     assert!(began.elapsed() <= Duration::from_secs(60) + LOOK);
     drop((asking, waiting));
     assert!(!outages.any());

@@ -98,6 +98,32 @@ async fn a_call_that_would_pass_a_budget_never_leaves() {
 }
 
 #[tokio::test]
+async fn a_call_that_nobody_wants_any_more_does_not_leave_when_its_turn_comes() {
+    let server = mock::start(Config::default()).await.unwrap();
+    let models = Settings::new()
+        .provider("mock", &server.base_url, Some(1))
+        .model("mock/hang")
+        .model("mock/small")
+        .priced(&["mock/hang", "mock/small"])
+        .build();
+    let (first, second) = (Caller::limited("1"), Caller::limited("1"));
+    let (model, call, request) = (models["mock/hang"].clone(), first.call(1, LONG), ask("x"));
+    let open = tokio::spawn(async move { model.chat(&request, &call).await });
+    until(&server, |sums| sums.open == 1).await;
+    let (waits, request) = (second.call(1, LONG), ask("y"));
+    let free = async {
+        assert_eq!(second.money().1, ceiling(), "it waits for the only place");
+        waits.halt.set();
+        open.abort();
+    };
+    let (answer, ()) = tokio::join!(models["mock/small"].chat(&request, &waits), free);
+    assert_eq!(answer.unwrap_err().kind, ModelErrorKind::Halted);
+    assert_eq!(server.ledger.summary().calls, 1);
+    assert!(second.counted.attempts().is_empty());
+    assert_eq!(second.money().1, Money::ZERO);
+}
+
+#[tokio::test]
 async fn without_a_price_the_amount_is_unknown_and_a_budget_refuses_the_call() {
     let server = mock::start(Config::default()).await.unwrap();
     let free = SingleModel { free: true, ..SingleModel::parse("mock/free").unwrap() };

@@ -163,6 +163,7 @@ impl Caller {
             meter: self.counted.clone(),
             purse: self.purse.clone(),
             journal: Arc::default(),
+            halt: Arc::default(),
         }
     }
 }
