@@ -282,7 +282,8 @@ async fn costs(
         outputs.push(Output {
             topic: Arc::clone(topic),
             partition: None,
-            key: known.consumed.record.key.clone(),
+            // Without a key those of a batch go to one partition: every one more costs a transaction a round trip.
+            key: None,
             value: Some(bytes),
             headers: stamp.headers(&cost.identity.id, "vivremotion.cost", cost.time),
             timestamp: None,

@@ -1,6 +1,8 @@
 //! The commit cycle as a pure state machine: what happened and the time go in, what to do next comes out.
 //!
-//! One batch is one walk: begin, produce, wait for every report, send offsets, commit. It promises
+//! One batch is one walk: begin, send offsets, produce, wait for every report, commit. Offsets come first: the client
+//! takes up adding them again at once while the transaction before is still being ended, where it lets records rest for
+//! 20 ms; and a batch of an old generation is refused before anything of it is written. It promises
 //!
 //! * a batch is reported done only if it was committed, and failed only if it was not (but for [`CommitErrorKind::Fatal`]
 //!   and [`CommitErrorKind::Fenced`], which end the process: the next start reads what was committed);
@@ -129,7 +131,7 @@ impl Transaction {
             }
             (Step::Begin, _) => {
                 self.began = now;
-                self.enter(Step::Produce, now)
+                self.enter(Step::SendOffsets, now)
             }
             (Step::Produce | Step::Await, Event::Rejected(rejection)) => {
                 self.rejected(step, rejection, now)
@@ -145,8 +147,8 @@ impl Transaction {
                 self.report()
             }
             (Step::Await, _) if self.failure.is_some() => self.enter(Step::Abort, now),
-            (Step::Await, _) => self.enter(Step::SendOffsets, now),
-            (Step::SendOffsets, _) => self.enter(Step::Commit, now),
+            (Step::Await, _) => self.enter(Step::Commit, now),
+            (Step::SendOffsets, _) => self.enter(Step::Produce, now),
             (Step::Commit | Step::Abort, event) => {
                 let troubled = matches!(event, Event::Ended { troubled: true });
                 // It is ended, and known to be; but its end may have been sent twice.

@@ -13,12 +13,12 @@ pub enum Step {
     Init,
     /// Begin a transaction.
     Begin,
+    /// Add the offsets.
+    SendOffsets,
     /// Hand over every record.
     Produce,
     /// Wait until every record handed over is reported.
     Await,
-    /// Add the offsets.
-    SendOffsets,
     /// Commit, or go on with a commit that ran out of its call's time.
     Commit,
     /// Abort.

@@ -73,9 +73,9 @@ impl Walk {
         self.start();
         self.expect(&[
             (Do(Step::Begin), Event::Done),
+            (Do(Step::SendOffsets), Event::Done),
             (Do(Step::Produce), Event::Done),
             (Do(Step::Await), Event::Done),
-            (Do(Step::SendOffsets), Event::Done),
         ]);
         assert_eq!(self.action, Do(Step::Commit));
     }
@@ -119,6 +119,7 @@ fn an_abort_that_saw_trouble_costs_the_producer_too() {
         walk.start();
         walk.expect(&[
             (Do(Step::Begin), Event::Done),
+            (Do(Step::SendOffsets), Event::Done),
             (Do(Step::Produce), Event::Done),
             (Do(Step::Await), rejected(None, false)),
         ]);
@@ -136,14 +137,14 @@ fn offsets_without_an_answer_cost_the_producer() {
     walk.start();
     walk.expect(&[
         (Do(Step::Begin), Event::Done),
-        (Do(Step::Produce), Event::Done),
-        (Do(Step::Await), Event::Done),
         (Do(Step::SendOffsets), fault(Class::Retriable, Subject::Other)),
     ]);
     assert!(matches!(walk.action, Action::Pause(_)));
     walk.take(Event::Rested);
     walk.expect(&[
         (Do(Step::SendOffsets), Event::Done),
+        (Do(Step::Produce), Event::Done),
+        (Do(Step::Await), Event::Done),
         (Do(Step::Commit), Event::Ended { troubled: false }),
         (Action::Finish(Outcome::Done), Event::Rested),
     ]);
@@ -221,8 +222,6 @@ fn offsets_of_an_old_generation_abort_the_batch_as_stale() {
     walk.start();
     walk.expect(&[
         (Do(Step::Begin), Event::Done),
-        (Do(Step::Produce), Event::Done),
-        (Do(Step::Await), Event::Done),
         (Do(Step::SendOffsets), fault(Class::Abortable, Subject::Membership)),
         (Do(Step::Abort), Event::Ended { troubled: false }),
     ]);
@@ -237,6 +236,7 @@ fn a_record_that_is_refused_waits_for_the_others_before_the_abort() {
     walk.start();
     walk.expect(&[
         (Do(Step::Begin), Event::Done),
+        (Do(Step::SendOffsets), Event::Done),
         (Do(Step::Produce), rejected(Some(3), true)),
         (Do(Step::Await), Event::Done),
         (Do(Step::Abort), Event::Ended { troubled: false }),
@@ -253,6 +253,7 @@ fn a_record_that_is_not_delivered_aborts_the_batch() {
         walk.start();
         walk.expect(&[
             (Do(Step::Begin), Event::Done),
+            (Do(Step::SendOffsets), Event::Done),
             (Do(Step::Produce), Event::Done),
             (Do(Step::Await), rejected(None, unwritable)),
             (Do(Step::Abort), Event::Ended { troubled: false }),
@@ -267,6 +268,7 @@ fn a_failed_abort_costs_the_producer_not_the_verdict() {
     walk.start();
     walk.expect(&[
         (Do(Step::Begin), Event::Done),
+        (Do(Step::SendOffsets), Event::Done),
         (Do(Step::Produce), rejected(Some(0), true)),
         (Do(Step::Await), Event::Done),
         (Do(Step::Abort), fault(Class::Fatal, Subject::Other)),
@@ -282,6 +284,7 @@ fn a_producer_taken_by_another_process_ends_the_instance() {
     walk.start();
     walk.expect(&[
         (Do(Step::Begin), Event::Done),
+        (Do(Step::SendOffsets), Event::Done),
         (Do(Step::Produce), Event::Done),
         (Do(Step::Await), fault(Class::Fatal, Subject::Producer)),
     ]);
@@ -292,7 +295,11 @@ fn a_producer_taken_by_another_process_ends_the_instance() {
 fn a_transaction_that_the_coordinator_gave_up_for_its_age_is_no_clone() {
     let mut walk = Walk::opened();
     walk.start();
-    walk.expect(&[(Do(Step::Begin), Event::Done), (Do(Step::Produce), Event::Done)]);
+    walk.expect(&[
+        (Do(Step::Begin), Event::Done),
+        (Do(Step::SendOffsets), Event::Done),
+        (Do(Step::Produce), Event::Done),
+    ]);
     // The process was frozen.
     walk.now += TOO_OLD;
     walk.take(fault(Class::Fatal, Subject::Producer));
@@ -316,6 +323,7 @@ fn new_producers_are_few_in_a_minute() {
         walk.expect(&[(Do(Step::Renew), Event::Done), (Do(Step::Init), Event::Done)]);
         walk.expect(&[(Do(Step::Begin), rejected(None, false))]);
         walk.expect(&[
+            (Do(Step::SendOffsets), Event::Done),
             (Do(Step::Produce), rejected(None, false)),
             (Do(Step::Await), Event::Done),
             (Do(Step::Abort), Event::Ended { troubled: false }),
@@ -428,7 +436,7 @@ impl World {
                 Event::Done
             }
             Do(Step::Produce) => {
-                assert!(self.open);
+                assert!(self.open && self.offsets);
                 self.produced = true;
                 match luck {
                     Luck::Unwritable => rejected(Some(0), true),
@@ -450,7 +458,7 @@ impl World {
                 }
             }
             Do(Step::SendOffsets) => {
-                assert!(self.open && self.reported, "offsets before every record is reported");
+                assert!(self.open && !self.produced, "offsets after records");
                 // Without an answer they may still be on their way.
                 self.late |= matches!(luck, Luck::Retriable | Luck::Fatal);
                 match luck {
@@ -466,6 +474,7 @@ impl World {
             }
             Do(Step::Commit) => {
                 assert!(self.offsets, "a commit without offsets");
+                assert!(self.reported, "a commit before every record is reported");
                 assert!(self.open || self.commit_sent, "a commit of nothing");
                 self.commit_sent = true;
                 let class = match luck {
@@ -490,7 +499,7 @@ impl World {
                 }
             }
             Do(Step::Abort) => {
-                assert!(self.reported, "an abort with records on their way");
+                assert!(self.reported || !self.produced, "an abort with records on their way");
                 assert!(!self.commit_sent, "an abort after a commit was sent");
                 match luck {
                     Luck::Retriable => fault(Class::Retriable, Subject::Other),
