@@ -229,7 +229,7 @@ async fn send(args: &Args, engine: &Engine, events: &[Sample]) -> Outcome {
         let headers: Headers = event
             .headers
             .iter()
-            .map(|(name, value)| (name.clone(), Some(Bytes::from(value.clone()))))
+            .map(|(name, value)| (name.clone().into(), Some(Bytes::from(value.clone()))))
             .collect();
         outputs.push(Output {
             topic: Arc::clone(&event.topic),

@@ -163,13 +163,13 @@ async fn output(args: &Args, codecs: &Codecs, text: &str, id: &str) -> Result<Ou
         },
     };
     let mut headers: Headers = vec![
-        ("ce_specversion".to_owned(), Some(Bytes::from("1.0"))),
-        ("ce_id".to_owned(), Some(Bytes::from(id.to_owned()))),
-        ("ce_source".to_owned(), Some(Bytes::from(SOURCE))),
-        ("ce_type".to_owned(), Some(Bytes::from(KIND))),
+        ("ce_specversion".into(), Some(Bytes::from("1.0"))),
+        ("ce_id".into(), Some(Bytes::from(id.to_owned()))),
+        ("ce_source".into(), Some(Bytes::from(SOURCE))),
+        ("ce_type".into(), Some(Bytes::from(KIND))),
     ];
     let own = args.headers.iter().cloned();
-    headers.extend(own.map(|(name, value)| (name, Some(Bytes::from(value)))));
+    headers.extend(own.map(|(name, value)| (name.into(), Some(Bytes::from(value)))));
     Ok(Output {
         topic: args.topic.as_str().into(),
         partition: None,

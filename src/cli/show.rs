@@ -11,7 +11,7 @@ pub fn as_json(record: &Record, value: Option<Value>) -> Value {
     let text = |bytes: &[u8]| Value::from(String::from_utf8_lossy(bytes).into_owned());
     let mut headers = Map::new();
     for (name, value) in &record.headers {
-        headers.insert(name.clone(), value.as_ref().map_or(Value::Null, |value| text(value)));
+        headers.insert(name.to_string(), value.as_ref().map_or(Value::Null, |value| text(value)));
     }
     json!({
         "topic": &*record.at.topic,

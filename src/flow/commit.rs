@@ -26,7 +26,7 @@ pub(super) struct Job {
     events: Vec<Emitted>,
     counts: Vec<usize>,
     chosen: Vec<(TopicPartition, Vec<i64>)>,
-    batch: Batch,
+    batch: Arc<Batch>,
     began: Instant,
 }
 
@@ -68,7 +68,7 @@ impl Member {
             events,
             counts,
             chosen: chosen.into_iter().collect(),
-            batch: Batch { outputs, progress },
+            batch: Arc::new(Batch { outputs, progress }),
             began: now,
         };
         self.committing = Some(Box::pin(async move {
@@ -83,6 +83,7 @@ impl Member {
         outcome: Result<(), CommitError>,
     ) -> Result<(), StreamError> {
         let Job { mut events, counts, chosen, batch, began } = job;
+        let batch = Arc::unwrap_or_clone(batch);
         match outcome {
             Ok(()) => {
                 failpoint::reached("commit.before-settle");

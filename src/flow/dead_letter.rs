@@ -30,10 +30,10 @@ pub fn record(
     // A replay brings the reasons of its last time along: only the newest are of use.
     let mut headers: Headers =
         record.headers.iter().filter(|(name, _)| !is_reason(name)).cloned().collect();
-    let mut put = |name: &str, value: String| {
+    let mut put = |name: &'static str, value: String| {
         // A replay has some of them already: they are not to grow with each failure.
         if header(&headers, name).is_none_or(|held| **held != *value.as_bytes()) {
-            headers.push((name.to_owned(), Some(Bytes::from(value))));
+            headers.push((name.into(), Some(Bytes::from(value))));
         }
     };
     let message = cut(&failure.message, MAX_MESSAGE);

@@ -298,7 +298,7 @@ fn own(emitter: &Emitter, known: &Known<'_>, topic: &Arc<str>, value: Bytes, now
     let mut headers = known.stamp(&emitter.plan).headers(&id, "vivremotion.result", now);
     // The user's own value can't say it.
     if let Some(of) = known.replay_of {
-        headers.push(("vivremotion.replay_of".to_owned(), Some(Bytes::from(of.to_owned()))));
+        headers.push(("vivremotion.replay_of".into(), Some(Bytes::from(of.to_owned()))));
     }
     Output {
         topic: Arc::clone(topic),
@@ -325,7 +325,7 @@ async fn published(
         known.stamp(&emitter.plan).headers(&id.to_string(), "vivremotion.published", now);
     headers.extend(publish.headers.iter().map(|(name, value)| {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        (name.clone(), Some(Bytes::from(text)))
+        (name.clone().into(), Some(Bytes::from(text)))
     }));
     Ok(Output {
         topic: Arc::clone(&publish.topic),

@@ -41,15 +41,15 @@ pub struct Stamp<'a> {
 
 impl Stamp<'_> {
     /// The headers of one output.
-    pub fn headers(&self, id: &str, kind: &str, time: i64) -> Headers {
-        let mut headers = Vec::with_capacity(14);
-        let mut put = |name: &str, value: String| {
-            headers.push((name.to_owned(), Some(Bytes::from(value))));
+    pub fn headers(&self, id: &str, kind: &'static str, time: i64) -> Headers {
+        let mut headers: Headers = Vec::with_capacity(14);
+        headers.push(("ce_specversion".into(), Some(Bytes::from_static(b"1.0"))));
+        headers.push(("ce_type".into(), Some(Bytes::from_static(kind.as_bytes()))));
+        let mut put = |name: &'static str, value: String| {
+            headers.push((name.into(), Some(Bytes::from(value))));
         };
-        put("ce_specversion", "1.0".to_owned());
         put("ce_id", id.to_owned());
         put("ce_source", self.source.clone());
-        put("ce_type", kind.to_owned());
         put("ce_time", rfc3339(time));
         let optional = [
             ("ce_subject", &self.who.subject),

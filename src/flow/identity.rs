@@ -172,7 +172,7 @@ impl Object for HeadersView {
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
-        let names = self.0.record.headers.iter().map(|(name, _)| Value::from(name.as_str()));
+        let names = self.0.record.headers.iter().map(|(name, _)| Value::from(&**name));
         Enumerator::Values(names.collect())
     }
 }

@@ -19,7 +19,7 @@ pub struct EventMeter(Mutex<Vec<Taken>>);
 struct Taken {
     /// When it ended; none when that was in an earlier run of the event.
     ended: Option<Instant>,
-    attempt: Attempt,
+    attempt: Arc<Attempt>,
 }
 
 impl Meter for EventMeter {
@@ -35,7 +35,7 @@ pub struct Tally {
     /// How many.
     pub attempts: usize,
     /// The last one.
-    pub last: Option<Attempt>,
+    pub last: Option<Arc<Attempt>>,
     /// Tokens of all.
     pub usage: Usage,
     /// Money of all; none when no call was priced.
@@ -57,7 +57,7 @@ impl EventMeter {
         };
         let before = attempts.iter().filter(same).count();
         attempt.number = u32::try_from(before).unwrap_or(u32::MAX).saturating_add(1);
-        attempts.push(Taken { ended, attempt });
+        attempts.push(Taken { ended, attempt: Arc::new(attempt) });
     }
 
     /// Attempts of a stage (and item) that failed in earlier runs of the event.
@@ -80,7 +80,7 @@ impl EventMeter {
                 Some(amount) => tally.amount = Some(tally.amount.unwrap_or(Money::ZERO) + amount),
                 None => tally.unpriced += 1,
             }
-            tally.last = Some(attempt.clone());
+            tally.last = Some(Arc::clone(attempt));
         }
         tally
     }
@@ -102,7 +102,7 @@ impl EventMeter {
             busy += to.saturating_duration_since(from);
             until = Some(until.map_or(to, |until| until.max(to)));
         }
-        (attempts.into_iter().map(|taken| taken.attempt).collect(), busy)
+        (attempts.into_iter().map(|taken| Arc::unwrap_or_clone(taken.attempt)).collect(), busy)
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Taken>> {

@@ -123,8 +123,8 @@ pub fn replay(candidate: &Candidate, pipeline: &str, group: &str, ranges: &[Rang
     let Candidate { event, origin, record, count, .. } = candidate;
     let mut headers = record.headers.clone();
     let of = ResultId::new(*event, group, pipeline, "result", 0);
-    let mut put = |name: &str, value: String| {
-        headers.push((name.to_owned(), Some(Bytes::from(value))));
+    let mut put = |name: &'static str, value: String| {
+        headers.push((name.into(), Some(Bytes::from(value))));
     };
     put("vivremotion.event_id", event.to_string());
     put("vivremotion.origin", origin.to_string());

@@ -26,8 +26,9 @@ fn id(offset: i64) -> EventId {
 }
 
 fn headers(list: &[(&str, &str)]) -> Headers {
-    let one =
-        |(name, value): &(&str, &str)| ((*name).to_owned(), Some(Bytes::from((*value).to_owned())));
+    let one = |(name, value): &(&str, &str)| {
+        ((*name).to_owned().into(), Some(Bytes::from((*value).to_owned())))
+    };
     list.iter().map(one).collect()
 }
 
@@ -82,7 +83,7 @@ fn what_comes_back_is_the_same_event_with_everything_untouched() {
     assert_eq!((&*output.topic, output.partition), ("in", Some(2)));
     assert_eq!((&output.key, &output.value), (&letter.key, &letter.value));
     assert_eq!(output.headers[..4], headers(&own)[..]);
-    let names: Vec<&str> = output.headers[4..].iter().map(|(name, _)| name.as_str()).collect();
+    let names: Vec<&str> = output.headers[4..].iter().map(|(name, _)| &**name).collect();
     let set = ["event_id", "origin", "group", "replay_of", "replay_count", "journal"];
     assert_eq!(names, set.map(|name| format!("vivremotion.{name}")));
     let of = ResultId::new(id(7), GROUP, PIPELINE, "result", 0).to_string();
@@ -106,7 +107,7 @@ fn it_does_not_grow_when_it_fails_again_and_again() {
             .headers
             .iter()
             .map(|(name, value)| {
-                (name.clone(), String::from_utf8(value.clone().unwrap().to_vec()).unwrap())
+                (name.to_string(), String::from_utf8(value.clone().unwrap().to_vec()).unwrap())
             })
             .collect();
         let own: Vec<(&str, &str)> =
@@ -123,7 +124,7 @@ fn it_does_not_grow_when_it_fails_again_and_again() {
 fn a_dead_letter_that_names_another_event_or_topic_is_refused() {
     let set = |name: &str, value: &str| {
         let mut letter = letter(7, 7, 0, &[], "timeout");
-        letter.headers.push((name.to_owned(), Some(Bytes::from(value.to_owned()))));
+        letter.headers.push((name.to_owned().into(), Some(Bytes::from(value.to_owned()))));
         Candidate::of_letter(&letter, &"in".into(), PIPELINE, GROUP).map(|found| found.is_some())
     };
     assert_eq!(set("x", "y"), Ok(true));

@@ -12,6 +12,7 @@
 //! Conformance: `tests/it/conformance/log.rs`, run against every member.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,7 +47,7 @@ impl fmt::Display for TopicPartition {
 }
 
 /// Headers in their order; a name may occur several times, a value may be null.
-pub type Headers = Vec<(String, Option<Bytes>)>;
+pub type Headers = Vec<(Cow<'static, str>, Option<Bytes>)>;
 
 /// The last header of that name, if it has a value.
 pub fn header<'h>(headers: &'h Headers, name: &str) -> Option<&'h Bytes> {
@@ -280,7 +281,7 @@ pub trait LogWriter: Send {
     fn fence(&self) -> Fence;
     /// Writes the batch whole or not at all. `Ok` means it is durable and visible; an error says what to do. An
     /// outcome that is in doubt is decided inside, by the sequence numbers in the committed progress (R7, R8).
-    async fn commit(&mut self, fence: Fence, batch: &Batch) -> Result<(), CommitError>;
+    async fn commit(&mut self, fence: Fence, batch: &Arc<Batch>) -> Result<(), CommitError>;
 }
 
 /// Reads a topic without a group.

@@ -218,7 +218,7 @@ async fn a_replay_that_names_no_group_or_a_wrong_origin_is_an_event_of_its_own()
     };
     let wrong = |name: &str, value: &str| {
         let mut output = without(name);
-        output.headers.push((name.to_owned(), Some(value.to_owned().into())));
+        output.headers.push((name.to_owned().into(), Some(value.to_owned().into())));
         output
     };
     let origin = text_header(&letters[1], "vivremotion.origin");

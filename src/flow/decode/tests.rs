@@ -50,7 +50,7 @@ proptest! {
     fn any_headers_are_read_and_only_an_origin_that_proves_itself_is_believed(
         headers in prop::collection::vec((prop::sample::select(&NAMES[..]), value()), 0..8),
     ) {
-        let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let headers = headers.into_iter().map(|(name, value)| (name.into(), value)).collect();
         let at = TopicPartition { topic: "in".into(), partition: 0 };
         let record = Record { at, offset: 9, timestamp: 8, key: None, value: None, headers };
         let consumed = Consumed::new(record, Epoch(1), 0);

@@ -24,13 +24,13 @@ fn headers(message: &BorrowedMessage<'_>) -> Headers {
     let Some(headers) = message.headers() else { return Headers::new() };
     let one = |index: usize| {
         let header = headers.get(index);
-        (header.key.to_owned(), header.value.map(Bytes::copy_from_slice))
+        (header.key.to_owned().into(), header.value.map(Bytes::copy_from_slice))
     };
     let all = || (0..headers.count()).map(one).collect();
     // The crate panics on a name that is not UTF-8, which any producer can send: such a header loses its name and value,
     // the others stay.
     catch_unwind(AssertUnwindSafe(all)).unwrap_or_else(|_| {
-        let unreadable = |_| ("\u{fffd}".to_owned(), None);
+        let unreadable = |_| ("\u{fffd}".into(), None);
         let lenient =
             |index| catch_unwind(AssertUnwindSafe(|| one(index))).unwrap_or_else(unreadable);
         (0..headers.count()).map(lenient).collect()

@@ -38,7 +38,7 @@ enum Job {
     Open(oneshot::Sender<Result<(), StreamError>>),
     Commit {
         membership: Option<ConsumerGroupMetadata>,
-        batch: Batch,
+        batch: Arc<Batch>,
         reply: oneshot::Sender<Result<(), CommitError>>,
     },
 }
@@ -99,12 +99,12 @@ impl LogWriter for KafkaWriter {
         Fence(membership)
     }
 
-    async fn commit(&mut self, fence: Fence, batch: &Batch) -> Result<(), CommitError> {
+    async fn commit(&mut self, fence: Fence, batch: &Arc<Batch>) -> Result<(), CommitError> {
         let Ok(membership) = fence.0.downcast::<Option<ConsumerGroupMetadata>>() else {
             return Err(failed(CommitErrorKind::Fatal, "the fence is of another log"));
         };
         let (reply, done) = oneshot::channel();
-        let job = Job::Commit { membership: *membership, batch: batch.clone(), reply };
+        let job = Job::Commit { membership: *membership, batch: Arc::clone(batch), reply };
         if self.jobs.try_send(job).is_err() {
             return Err(failed(CommitErrorKind::Fatal, "the writer's thread ended"));
         }
@@ -140,6 +140,8 @@ fn serve(queue: &Receiver<Job>, worker: &mut dyn Worker, shared: &Shared, lookup
                     // A topic may be gone: ask again next time.
                     lookup.forget();
                 }
+                // Whoever waits for the reply takes it apart.
+                drop(batch);
                 let _ = reply.send(result);
             }
         }

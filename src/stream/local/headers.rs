@@ -38,7 +38,7 @@ pub(super) fn decode(mut bytes: Bytes) -> Option<Headers> {
             0 => None,
             length => Some(cut(&mut bytes, length - 1)?),
         };
-        headers.push((name, value));
+        headers.push((name.into(), value));
     }
     Some(headers)
 }

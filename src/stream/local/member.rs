@@ -238,7 +238,7 @@ impl LogWriter for Committer {
         Fence(Box::new(self.seat.id))
     }
 
-    async fn commit(&mut self, fence: Fence, batch: &Batch) -> Result<(), CommitError> {
+    async fn commit(&mut self, fence: Fence, batch: &Arc<Batch>) -> Result<(), CommitError> {
         let refuse = |kind, message: &str| Err(CommitError { kind, message: message.to_owned() });
         if fence.0.downcast_ref() != Some(&self.seat.id) {
             return refuse(CommitErrorKind::Stale, "the fence is of another membership");

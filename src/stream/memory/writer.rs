@@ -240,7 +240,7 @@ impl LogWriter for Committer {
         Fence(Box::new(group.and_then(|group| group.known_generation(self.member))))
     }
 
-    async fn commit(&mut self, fence: Fence, batch: &Batch) -> Result<(), CommitError> {
+    async fn commit(&mut self, fence: Fence, batch: &Arc<Batch>) -> Result<(), CommitError> {
         let takes = self.shared.state().commit_takes;
         if !takes.is_zero() {
             tokio::time::sleep(takes).await;

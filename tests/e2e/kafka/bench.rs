@@ -44,7 +44,7 @@ pub fn output(topic: &Arc<str>, partition: Option<i32>, value: impl Into<Bytes>)
         partition,
         key: None,
         value: Some(value.into()),
-        headers: vec![("kind".to_owned(), Some(Bytes::from_static(b"test")))],
+        headers: vec![("kind".into(), Some(Bytes::from_static(b"test")))],
         timestamp: None,
     }
 }
@@ -118,6 +118,6 @@ pub fn progress(base: i64, sequence: u64) -> Progress {
     Progress { nonce: 7, sequence, ..Progress::starting_at(base) }
 }
 
-pub fn batch(outputs: Vec<Output>, assignment: &Assignment, progress: Progress) -> Batch {
-    Batch { outputs, progress: vec![(assignment.at.clone(), assignment.epoch, progress)] }
+pub fn batch(outputs: Vec<Output>, assignment: &Assignment, progress: Progress) -> Arc<Batch> {
+    Arc::new(Batch { outputs, progress: vec![(assignment.at.clone(), assignment.epoch, progress)] })
 }

@@ -196,7 +196,7 @@ impl Seat {
     ) -> Result<(), CommitErrorKind> {
         let fence = self.writer.fence();
         let epoch = self.assigned[&at(topic)].epoch;
-        let batch = Batch { outputs, progress: vec![(at(topic), epoch, progress)] };
+        let batch = Arc::new(Batch { outputs, progress: vec![(at(topic), epoch, progress)] });
         let written = tokio::time::timeout(WAIT, self.writer.commit(fence, &batch)).await.unwrap();
         written.map_err(|error| error.kind)
     }
@@ -234,7 +234,7 @@ async fn a_topic_is_made_once_and_listed(bench: Bench) {
 async fn records_arrive_as_they_were_sent(bench: Bench) {
     let (log, [name]) = bench.with(["in"]).await;
     let bytes = |bytes: &'static [u8]| Some(Bytes::from_static(bytes));
-    let header = |name: &str, value| (name.to_owned(), value);
+    let header = |name: &str, value| (name.to_owned().into(), value);
     let record = |key, value, headers, timestamp| Output {
         key,
         value,

@@ -115,7 +115,7 @@ async fn a_member_whose_lock_was_deleted_is_fenced_by_the_next_one() {
     std::fs::remove_dir_all(folder.path().join("log.db.groups")).unwrap();
     let _next = log.join(membership(OnCorruptProgress::Fail)).await.unwrap();
     let progress = vec![(at("in"), assignment.epoch, Progress::starting_at(1))];
-    let batch = Batch { outputs: vec![output("in", "x", None)], progress };
+    let batch = Arc::new(Batch { outputs: vec![output("in", "x", None)], progress });
     let fenced = old.commit(old.fence(), &batch).await.map_err(|error| error.kind);
     assert_eq!(fenced, Err(CommitErrorKind::Fenced));
     assert_eq!(log.extents("in").await.unwrap()[0].high, 0);
@@ -130,9 +130,11 @@ async fn what_was_released_can_not_be_committed() {
     let Delivery::Assigned(Assignment { epoch, .. }) = reader.next().await.unwrap() else {
         panic!()
     };
-    let batch = |epoch| Batch {
-        outputs: vec![],
-        progress: vec![(at("in"), epoch, Progress::starting_at(0))],
+    let batch = |epoch| {
+        Arc::new(Batch {
+            outputs: vec![],
+            progress: vec![(at("in"), epoch, Progress::starting_at(0))],
+        })
     };
     let fence = writer.fence();
     let other = writer.commit(fence, &batch(Epoch(epoch.0 + 1))).await.map_err(|e| e.kind);
@@ -362,10 +364,10 @@ async fn copy(path: &Path) {
             }
             let outputs = offsets.iter().map(|offset| output("out", &offset.to_string(), None));
             let progress = tracker.progress(&offsets, 5, 0);
-            let batch = Batch {
+            let batch = Arc::new(Batch {
                 outputs: outputs.collect(),
                 progress: vec![(at("in"), epoch, progress.clone())],
-            };
+            });
             writer.commit(writer.fence(), &batch).await.unwrap();
             assert!(tracker.settle(epoch, &offsets, progress));
         }

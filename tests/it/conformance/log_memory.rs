@@ -78,7 +78,7 @@ async fn assigned(reader: &mut Box<dyn LogReader>) -> Vec<Assignment> {
     found
 }
 
-fn batch(partition: i32, epoch: Epoch, base: i64) -> Batch {
+fn batch(partition: i32, epoch: Epoch, base: i64) -> Arc<Batch> {
     let output = Output {
         topic: "out".into(),
         partition: Some(0),
@@ -88,7 +88,7 @@ fn batch(partition: i32, epoch: Epoch, base: i64) -> Batch {
         timestamp: None,
     };
     let progress = Progress { sequence: base as u64, ..Progress::starting_at(base) };
-    Batch { outputs: vec![output], progress: vec![(at(partition), epoch, progress)] }
+    Arc::new(Batch { outputs: vec![output], progress: vec![(at(partition), epoch, progress)] })
 }
 
 fn kind(written: Result<(), CommitError>) -> Result<(), CommitErrorKind> {
@@ -217,7 +217,7 @@ async fn gaps_and_dropped_records_are_skipped() {
         let output = Output {
             topic: "in".into(),
             value: Some(value.into()),
-            ..batch(0, Epoch(0), 0).outputs.remove(0)
+            ..batch(0, Epoch(0), 0).outputs[0].clone()
         };
         memory.send(vec![output]).await.unwrap();
     };

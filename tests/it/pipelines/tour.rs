@@ -117,7 +117,11 @@ impl Tour {
             timestamp: 1_763_280_000_000,
             key: sample.key.as_ref().map(bytes),
             value: Some(value),
-            headers: sample.headers.iter().map(|(n, v)| (n.clone(), Some(bytes(v)))).collect(),
+            headers: sample
+                .headers
+                .iter()
+                .map(|(n, v)| (n.clone().into(), Some(bytes(v))))
+                .collect(),
         };
         let consumed = Consumed::new(record, Epoch(1), SystemClock.now());
         carry(&self.lines[&sample.topic], Arc::new(consumed)).await

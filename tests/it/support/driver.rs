@@ -234,7 +234,8 @@ impl Driver {
         value: Option<Vec<u8>>,
         headers: Vec<(&str, &str)>,
     ) {
-        let header = |(name, value): (&str, &str)| (name.to_owned(), Some(value.to_owned().into()));
+        let header =
+            |(name, value): (&str, &str)| (name.to_owned().into(), Some(value.to_owned().into()));
         let output = Output {
             topic: topic.into(),
             partition: None,

@@ -10,7 +10,7 @@ proptest! {
             ("\\PC{0,20}", prop::option::of(prop::collection::vec(any::<u8>(), 0..300))), 0..8),
     ) {
         let headers: Vec<_> =
-            headers.into_iter().map(|(name, value)| (name, value.map(Bytes::from))).collect();
+            headers.into_iter().map(|(name, value)| (name.into(), value.map(Bytes::from))).collect();
         let bytes = encode(&headers);
         prop_assert_eq!(bytes.is_none(), headers.is_empty());
         prop_assert_eq!(decode(bytes.unwrap_or_default().into()), Some(headers));
