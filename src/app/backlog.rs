@@ -21,7 +21,7 @@ pub struct Backlog {
     pub records: i64,
     /// Whether the group never committed.
     pub first: bool,
-    /// What they may cost; none when nothing waits or no model is asked.
+    /// What they may cost, at a first start; none when nothing waits or no model is asked.
     pub cost: Option<Estimate>,
 }
 
@@ -60,11 +60,13 @@ pub async fn of(
     };
     let records: i64 = extents.iter().map(|extent| waiting(extent).max(0)).sum();
     let asks = plan.stages.iter().any(|stage| !stage.kind.facts().models.is_empty());
-    let cost = match records > 0 && asks {
+    let first = committed.is_empty();
+    // Who goes on after a crash is not to wait for old records to be read.
+    let cost = match first && records > 0 && asks {
         true => Some(estimate::of(plan, settings, size(log, plan).await?, now)),
         false => None,
     };
-    Ok(Backlog { records, first: committed.is_empty(), cost })
+    Ok(Backlog { records, first, cost })
 }
 
 /// Mean size, in bytes, of the oldest values of a pipeline's topic.

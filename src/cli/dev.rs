@@ -66,8 +66,12 @@ pub fn run(args: Args) -> Outcome {
     }
     let files = vec![args.folder.clone()];
     let loaded = load(&files, &known(&settings)).map_err(|wrong| print::wrong(&wrong))?;
-    let samples = Samples::load(&args.folder.join("samples.yaml"));
-    let samples = samples.map_err(|wrong| print::wrong(&wrong))?;
+    let list = args.folder.join("samples.yaml");
+    // Who brings events needs no list of others.
+    let samples = match args.events.is_some() && !list.exists() {
+        true => Samples::default(),
+        false => Samples::load(&list).map_err(|wrong| print::wrong(&wrong))?,
+    };
     let events = events(&args, &samples)?;
     runtime()?.block_on(tour(&args, settings, loaded, samples, events, began))
 }

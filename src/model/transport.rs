@@ -1,4 +1,5 @@
-//! HTTP out: the one file that knows the client library. It posts a body and brings back a whole reply or the class of
+//! HTTP out: the one file that knows the client library, the bare one: what richer clients put around it costs more than
+//! half of what a call does. It posts a body and brings back a whole reply or the class of
 //! what went wrong.
 //!
 //! **Lanes.** Connections belong to the runtime that opened them, so each thread gets clients of its own, made at its
@@ -12,21 +13,36 @@ use std::error::Error as _;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::task::{Context, Poll};
 use std::thread::ThreadId;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Body, Client, Method, Request, Url};
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, Request, Response, Uri};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use reqwest::Url;
+use tokio::time::timeout;
+use tower_service::Service;
 
 use super::ModelErrorKind;
 use super::dialect;
 use crate::base::secret::Secret;
 
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
 /// Time to open a connection, TLS included.
 const CONNECT: Duration = Duration::from_secs(3);
 /// How long an idle connection is kept: longer than the gaps between calls, shorter than servers commonly keep theirs.
 const IDLE: Duration = Duration::from_secs(90);
+/// Silence after which the system asks whether the other end of a connection still lives.
+const KEEPALIVE: Duration = Duration::from_secs(15);
 /// Largest reply that is read.
 pub const LARGEST_REPLY: usize = 16 * 1024 * 1024;
 /// Calls that share a client where HTTP/2 is offered.
@@ -47,9 +63,15 @@ struct Lane {
     turn: AtomicUsize,
 }
 
+/// Over TLS, or not: then no root certificates are wanted, and a machine that has none can still call its own servers.
+enum Client {
+    Plain(legacy::Client<Patient<HttpConnector>, Full<Bytes>>),
+    Secure(legacy::Client<Patient<HttpsConnector<HttpConnector>>, Full<Bytes>>),
+}
+
 /// A prepared place to post to.
 pub struct Place {
-    url: Url,
+    uri: Uri,
     headers: HeaderMap,
 }
 
@@ -126,7 +148,8 @@ impl Transport {
             value.set_sensitive(true);
             map.insert(HeaderName::from_static(name), value);
         }
-        Ok(Place { url, headers: map })
+        let uri = url.as_str().parse().map_err(|_| "`base_url` is too long".to_owned())?;
+        Ok(Place { uri, headers: map })
     }
 
     /// Posts a body. `extra` headers that can't be sent are left out.
@@ -139,16 +162,20 @@ impl Transport {
         let lane = self.lane()?;
         let turn = lane.turn.fetch_add(1, Ordering::Relaxed) % lane.clients.len().max(1);
         let Some(client) = lane.clients.get(turn) else { return Err(NO_CLIENT) };
-        let mut request = Request::new(Method::POST, place.url.clone());
+        let mut request = Request::new(Full::new(Bytes::from(body)));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = place.uri.clone();
         *request.headers_mut() = place.headers.clone();
         for (name, value) in extra {
             if let Ok(value) = HeaderValue::from_str(value) {
                 request.headers_mut().insert(HeaderName::from_static(name), value);
             }
         }
-        *request.body_mut() = Some(Body::from(body));
-        let response = client.execute(request).await.map_err(|error| unanswered(&error))?;
-        whole(response).await
+        let asked = match client {
+            Client::Plain(client) => client.request(request),
+            Client::Secure(client) => client.request(request),
+        };
+        whole(asked.await.map_err(|error| unanswered(&error))?).await
     }
 
     /// The clients of this thread.
@@ -174,80 +201,59 @@ const NO_CLIENT: TransportError = TransportError {
 };
 
 fn client(secure: bool) -> Result<Client, TransportError> {
-    let builder = Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .no_proxy()
-        .referer(false)
-        .tcp_nodelay(true)
-        .connect_timeout(CONNECT)
-        .pool_idle_timeout(IDLE)
-        .pool_max_idle_per_host(usize::MAX);
-    // Without TLS no root certificates are wanted; a machine that has none can still call its own servers.
-    let builder = if secure { builder } else { builder.tls_certs_only([]) };
-    builder.build().map_err(|_| NO_CLIENT)
+    let mut tcp = HttpConnector::new();
+    tcp.set_nodelay(true);
+    tcp.set_keepalive(Some(KEEPALIVE));
+    let mut builder = legacy::Client::builder(TokioExecutor::new());
+    builder.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE);
+    if !secure {
+        return Ok(Client::Plain(builder.build(Patient(tcp))));
+    }
+    tcp.enforce_http(false);
+    let tls = HttpsConnectorBuilder::new()
+        .with_provider_and_platform_verifier(rustls::crypto::aws_lc_rs::default_provider())
+        .map_err(|_| NO_CLIENT)?;
+    let connector = tls.https_only().enable_all_versions().wrap_connector(tcp);
+    Ok(Client::Secure(builder.build(Patient(connector))))
 }
 
 /// The whole body, or what cut it short.
-async fn whole(mut response: reqwest::Response) -> Result<Received, TransportError> {
+async fn whole(response: Response<Incoming>) -> Result<Received, TransportError> {
     let too_large = TransportError {
         kind: ModelErrorKind::Malformed,
         what: "sent a reply of more than 16 MiB",
         sent: true,
     };
-    let announced = response.content_length().unwrap_or(0);
-    if usize::try_from(announced).unwrap_or(usize::MAX) > LARGEST_REPLY {
+    let (parts, body) = response.into_parts();
+    let announced = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    if announced.and_then(|length| length.parse().ok()).is_some_and(|n: usize| n > LARGEST_REPLY) {
         return Err(too_large);
     }
-    let status = response.status().as_u16();
-    let headers = ReceivedHeaders(std::mem::take(response.headers_mut()));
-    let mut first = Bytes::new();
-    let mut rest = BytesMut::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| cut(&error))? {
-        if first.len() + rest.len() + chunk.len() > LARGEST_REPLY {
-            return Err(too_large);
+    let body = match Limited::new(body, LARGEST_REPLY).collect().await {
+        Ok(collected) => collected.to_bytes(),
+        Err(error) if error.is::<LengthLimitError>() => return Err(too_large),
+        Err(_) => {
+            let what = "broke the connection in the middle of its answer";
+            return Err(TransportError { kind: ModelErrorKind::Malformed, what, sent: true });
         }
-        // Most replies come in one piece, which is then not copied.
-        if first.is_empty() && rest.is_empty() {
-            first = chunk;
-            continue;
-        }
-        if rest.is_empty() {
-            rest.extend_from_slice(&std::mem::take(&mut first));
-        }
-        rest.extend_from_slice(&chunk);
-    }
-    let body = if rest.is_empty() { first } else { rest.freeze() };
-    Ok(Received { status, headers, body })
+    };
+    Ok(Received { status: parts.status.as_u16(), headers: ReceivedHeaders(parts.headers), body })
 }
 
-fn unanswered(error: &reqwest::Error) -> TransportError {
+fn unanswered(error: &legacy::Error) -> TransportError {
     let (kind, what, sent) = if error.is_connect() {
         let what = match refused(error) {
             true => "can't be reached: connection refused",
             false => "can't be reached: no connection",
         };
         (ModelErrorKind::Unreachable, what, false)
-    } else if error.is_builder() {
-        (ModelErrorKind::InvalidRequest, "can't be asked: the request can't be built", false)
-    } else if error.is_timeout() {
-        (ModelErrorKind::Timeout, "did not answer in time", true)
     } else {
         (ModelErrorKind::Transport, "broke the connection before it answered", true)
     };
     TransportError { kind, what, sent }
 }
 
-fn cut(error: &reqwest::Error) -> TransportError {
-    if error.is_timeout() {
-        let what = "did not finish its answer in time";
-        return TransportError { kind: ModelErrorKind::Timeout, what, sent: true };
-    }
-    let what = "broke the connection in the middle of its answer";
-    TransportError { kind: ModelErrorKind::Malformed, what, sent: true }
-}
-
-fn refused(error: &reqwest::Error) -> bool {
+fn refused(error: &legacy::Error) -> bool {
     let mut cause = error.source();
     while let Some(error) = cause {
         let io = error.downcast_ref::<io::Error>();
@@ -257,4 +263,28 @@ fn refused(error: &reqwest::Error) -> bool {
         cause = error.source();
     }
     false
+}
+
+/// A connector whose connections, TLS included, are made in time or not at all.
+#[derive(Clone)]
+struct Patient<C>(C);
+
+impl<C> Service<Uri> for Patient<C>
+where
+    C: Service<Uri>,
+    C::Error: Into<Cause>,
+    C::Future: Send + 'static,
+{
+    type Response = C::Response;
+    type Error = Cause;
+    type Future = BoxFuture<'static, Result<C::Response, Cause>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Cause>> {
+        self.0.poll_ready(context).map_err(Into::into)
+    }
+
+    fn call(&mut self, to: Uri) -> Self::Future {
+        let connecting = self.0.call(to);
+        Box::pin(async move { timeout(CONNECT, connecting).await?.map_err(Into::into) })
+    }
 }

@@ -46,7 +46,8 @@ impl Samples {
         let file: Arc<str> = path.display().to_string().into();
         let text = yaml::read(path).map_err(|why| {
             let mut found = Diagnostics::new();
-            found.error(&file, Place::default(), "unreadable-file", why, None);
+            let help = "it lists events to send: `vivremotion: 1` and `events: [events.ndjson]`, one JSON object a line";
+            found.error(&file, Place::default(), "unreadable-file", why, Some(help.to_owned()));
             found
         })?;
         let (written, mut found) = yaml::parse::<Written>(&file, &text);

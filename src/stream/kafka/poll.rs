@@ -109,6 +109,7 @@ impl Poll {
             if self.shared.closing() || self.outlet.is_closed() {
                 return (After::Stop, self.leave());
             }
+            let since = Instant::now();
             let held = self.is_held();
             self.pace(held);
             let more = (held || self.outlet.backlog() == 0) && self.gather();
@@ -120,6 +121,11 @@ impl Poll {
                 }
             } else if !more {
                 thread::park_timeout(REST);
+            }
+            // Nothing above takes long: the process stood still, and sent no heartbeat either. What it had is somebody
+            // else's by now, which the client would find out only by asking.
+            if since.elapsed() >= self.session && !self.assigned.is_empty() {
+                self.join_anew();
             }
         }
     }

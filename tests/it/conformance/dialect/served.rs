@@ -138,6 +138,19 @@ async fn nobody_listening_is_told_from_a_broken_connection() {
 }
 
 #[tokio::test]
+async fn who_does_not_speak_tls_is_not_reached_over_it() {
+    let server = mock::start(Config::default()).await.unwrap();
+    let secure = server.base_url.replace("http:", "https:");
+    let models = Settings::new().provider("tls", &secure, None).model("tls/one").build();
+    let caller = Caller::new();
+    let error = models["tls/one"].chat(&ask("x"), &caller.call(1, LONG)).await.unwrap_err();
+    assert_eq!(error.kind, ModelErrorKind::Unreachable);
+    assert_eq!(error.message, "provider `tls` can't be reached: no connection");
+    assert_eq!(server.ledger.summary().calls, 0);
+    assert!(caller.counted.attempts().is_empty());
+}
+
+#[tokio::test]
 async fn a_redirect_is_not_followed() {
     let rude = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}/v1", rude.local_addr().unwrap());
