@@ -1,6 +1,6 @@
-//! HTTP out: the one file that knows the client library, the bare one: what richer clients put around it costs more than
-//! half of what a call does. It posts a body and brings back a whole reply or the class of
-//! what went wrong.
+//! HTTP out: the one file that knows the client library. It posts a body and brings back a whole reply or the class of
+//! what went wrong. The library is the bare one: layers for redirects, proxies, retries and cookies cost a twentieth of
+//! the engine's time, and none of them is wanted here.
 //!
 //! **Lanes.** Connections belong to the runtime that opened them, so each thread gets clients of its own, made at its
 //! first call. Over TLS, HTTP/2 carries at most some hundred streams a connection: then a thread has several clients,
