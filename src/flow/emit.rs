@@ -282,7 +282,7 @@ async fn costs(
         outputs.push(Output {
             topic: Arc::clone(topic),
             partition: None,
-            // Without a key those of a batch go to one partition: every one more costs a transaction a round trip.
+            // Without a key those of a batch go to one partition: every one more is one more request of its transaction.
             key: None,
             value: Some(bytes),
             headers: stamp.headers(&cost.identity.id, "vivremotion.cost", cost.time),
