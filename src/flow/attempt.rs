@@ -139,9 +139,6 @@ pub async fn attempt(trial: Trial<'_>, around: &Surroundings) -> Result<Success,
         if matches!(error.kind, StageErrorKind::Transient | StageErrorKind::Permanent) {
             patience.answered();
         }
-        if around.halt.is_set() {
-            return Err(cancelled());
-        }
         match next(&trial, around, &error, &mut used) {
             Next::GiveUp(fault) => return Err(fault),
             Next::StandIn(value) => return Ok(Success::StandIn(value)),
@@ -176,6 +173,7 @@ pub async fn attempt(trial: Trial<'_>, around: &Surroundings) -> Result<Success,
 fn next(trial: &Trial<'_>, around: &Surroundings, error: &StageError, used: &mut u32) -> Next {
     match &error.kind {
         StageErrorKind::Permanent => Next::GiveUp(Fault::of(error, "permanent")),
+        StageErrorKind::Halted => Next::GiveUp(cancelled()),
         StageErrorKind::Transient => {
             *used += 1;
             match *used < trial.attempts {
@@ -213,7 +211,7 @@ fn cancelled() -> Fault {
     Fault {
         class: "cancelled",
         code: "cancelled".to_owned(),
-        message: "the event was not to go on".to_owned(),
+        message: "another stage had failed the event".to_owned(),
     }
 }
 

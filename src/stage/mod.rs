@@ -279,6 +279,7 @@ impl StageError {
         let code = error.kind.code();
         let kind = match error.kind {
             ModelErrorKind::Budget(over) => StageErrorKind::Budget(over),
+            ModelErrorKind::Halted => StageErrorKind::Halted,
             ref kind if kind.is_down() => StageErrorKind::Down(format!("model `{name}`").into()),
             ref kind if kind.is_retriable() => StageErrorKind::Transient,
             _ => StageErrorKind::Permanent,
@@ -298,6 +299,8 @@ pub enum StageErrorKind {
     Down(Arc<str>),
     /// A budget would be passed: see `on_breach`; `on_error` never catches it.
     Budget(OverBudget),
+    /// Its answer was not wanted any more when its turn came; nothing was asked.
+    Halted,
 }
 
 impl fmt::Display for StageError {

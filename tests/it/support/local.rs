@@ -13,7 +13,7 @@ use vivremotion::base::clock::{Clock, SystemClock};
 use vivremotion::codec::Codecs;
 use vivremotion::pipeline::load::load;
 use vivremotion::pipeline::plan::Plan;
-use vivremotion::settings::{self, Environment, Settings};
+use vivremotion::settings::Settings;
 use vivremotion::stage::StageKind;
 use vivremotion::stream::{From, Log, Output, Record};
 
@@ -27,25 +27,12 @@ pub struct LocalWorld {
     pub folder: tempfile::TempDir,
 }
 
-struct Nothing;
-
-impl Environment for Nothing {
-    fn variable(&self, _: &str) -> Option<String> {
-        None
-    }
-    fn file(&self, path: &str) -> Result<String, String> {
-        Err(format!("no file `{path}`"))
-    }
-}
-
 impl LocalWorld {
     /// Pipelines by name, without their heads, over a log that has no topic yet.
     pub async fn new(settings: &str, pipelines: &[(&str, &str)]) -> LocalWorld {
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().display();
-        let text = format!("vivremotion: 1\nstate: {state}\n{settings}");
-        let settings = settings::read("vivremotion.yaml", &text, &Nothing)
-            .unwrap_or_else(|wrong| panic!("{wrong}"));
+        let settings = super::driver::settings(&format!("state: {state}\n{settings}"));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let log = connect::log(&settings, &clock).await.unwrap();
         let codecs = connect::codecs(&settings).unwrap();
