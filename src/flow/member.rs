@@ -72,6 +72,8 @@ pub trait Watch: Send + Sync {
     fn assigned(&self, at: &TopicPartition, progress: &Progress, lag: i64);
     /// What its journal tells of unfinished events was read.
     fn restored(&self, at: &TopicPartition, memory: &Memory);
+    /// A partition can't be read: it stands still, and the others go on.
+    fn stopped(&self, error: &StreamError);
     /// A partition was given up.
     fn released(&self, at: &TopicPartition);
 }
@@ -220,6 +222,13 @@ impl Member {
                     Err(error) if error.kind == StreamErrorKind::Unavailable => {
                         tracing::warn!(%error, "the log is not reachable");
                         sleep(Duration::from_millis(500)).await;
+                    }
+                    // The others go on, but whoever waits for an end would wait for ever.
+                    Err(error)
+                        if error.kind == StreamErrorKind::CorruptProgress
+                            && self.until.is_none() =>
+                    {
+                        self.watch.stopped(&error);
                     }
                     Err(error) => return Err(error),
                 },

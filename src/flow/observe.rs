@@ -13,7 +13,7 @@ use super::member::Watch;
 use super::run::Completed;
 use crate::event::cost::Attempt;
 use crate::journal::Memory;
-use crate::stream::{CommitError, Progress, TopicPartition};
+use crate::stream::{CommitError, Progress, StreamError, TopicPartition};
 use crate::telemetry::names::{self, label};
 use crate::telemetry::{counter, gauge, histogram};
 
@@ -22,6 +22,7 @@ pub struct Observed {
     group: Arc<str>,
     in_flight: Gauge,
     partitions: Gauge,
+    stopped: Counter,
     commits: Counter,
     failures: Counter,
     commit_duration: Histogram,
@@ -63,6 +64,7 @@ impl Observed {
         Observed {
             in_flight: gauge(names::IN_FLIGHT, &by),
             partitions: gauge(names::PARTITIONS, &by),
+            stopped: counter(names::STOPPED, &by),
             commits: commits("ok"),
             failures: commits("failed"),
             commit_duration: histogram(names::COMMIT_DURATION, &by),
@@ -137,6 +139,11 @@ impl Watch for Observed {
                 "unfinished events found in the journal: their answers are not paid again"
             );
         }
+    }
+
+    fn stopped(&self, error: &StreamError) {
+        self.stopped.increment(1);
+        tracing::error!(group = %self.group, %error, "a partition stands still");
     }
 
     fn released(&self, at: &TopicPartition) {

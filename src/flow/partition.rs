@@ -56,7 +56,7 @@ impl Partition {
             flying: 0,
             drain_by: None,
             notebook,
-            tenure: Arc::default(),
+            tenure: assignment.tenure,
         }
     }
 

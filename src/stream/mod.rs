@@ -20,6 +20,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use crate::base::halt::Halt;
+
 pub mod kafka;
 pub mod local;
 pub mod memory;
@@ -127,6 +129,9 @@ pub struct Assignment {
     pub resumed: bool,
     /// One past the newest record when it was assigned.
     pub end: i64,
+    /// Set as soon as the log knows that the partition is somebody else's, before it is delivered: what runs of it asks
+    /// for nothing more.
+    pub tenure: Arc<Halt>,
 }
 
 /// A partition must be given up.
@@ -165,7 +170,7 @@ pub enum From {
 /// What to do when a committed progress record can't be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum OnCorruptProgress {
-    /// Stop with an error that names the partition.
+    /// Leave the partition alone, with an error that names it.
     #[default]
     Fail,
     /// Take the committed offset alone: finished events above it run again.

@@ -14,6 +14,8 @@ pub const STAGE_DURATION: &str = "vivremotion.stage.duration";
 pub const IN_FLIGHT: &str = "vivremotion.events.in_flight";
 /// Partitions held, by group.
 pub const PARTITIONS: &str = "vivremotion.partitions";
+/// Partitions that stand still since the start, their progress being unreadable, by group.
+pub const STOPPED: &str = "vivremotion.partitions.stopped";
 /// Commits, by group and outcome.
 pub const COMMITS: &str = "vivremotion.commits";
 /// Time of a commit, seconds, by group.
@@ -75,6 +77,7 @@ pub const METRICS: &[(&str, Kind, &str, &str)] = &[
     (STAGE_DURATION, Kind::Histogram, "s", "stage runs"),
     (IN_FLIGHT, Kind::Gauge, "{event}", "events that run now"),
     (PARTITIONS, Kind::Gauge, "{partition}", "partitions held"),
+    (STOPPED, Kind::Counter, "{partition}", "partitions whose progress could not be read"),
     (COMMITS, Kind::Counter, "{commit}", "commits"),
     (COMMIT_DURATION, Kind::Histogram, "s", "time of a commit"),
     (COMMIT_EVENTS, Kind::Counter, "{event}", "events in commits"),

@@ -1,5 +1,6 @@
 //! Partitions come: read what was committed, resolve a first start, and only then let records flow.
 
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use tokio::time::Instant;
 
 use super::fault;
 use super::offsets::{self, Committed};
-use super::poll::Poll;
+use super::poll::{Held, Poll};
 use crate::stream::transaction::Subject;
 use crate::stream::{
     Assignment, Delivery, From, OnCorruptProgress, Progress, StreamError, StreamErrorKind,
@@ -81,9 +82,11 @@ impl Poll {
             let epoch = self.next_epoch();
             self.shared.forget(&at);
             self.shared.own(&at, epoch);
-            self.assigned.insert(at.clone(), epoch);
+            let tenure = self.tenure();
+            self.assigned.insert(at.clone(), Held { epoch, tenure: Arc::clone(&tenure) });
             self.placed.insert(at.clone());
-            self.deliver(Ok(Delivery::Assigned(Assignment { at, epoch, progress, resumed, end })));
+            let assignment = Assignment { at, epoch, progress, resumed, end, tenure };
+            self.deliver(Ok(Delivery::Assigned(assignment)));
         }
     }
 
@@ -163,7 +166,9 @@ impl Poll {
                     self.deliver(Err(StreamError {
                         kind: StreamErrorKind::CorruptProgress,
                         message: format!(
-                            "the progress of `{at}` in group `{}` can't be read: {error}",
+                            "the progress of `{at}` in group `{}` can't be read: {error}. Put back what was committed \
+                             before, or set `on_corrupt_progress: replay` to run from the committed offset what may be \
+                             finished already",
                             self.membership.group
                         ),
                     }));

@@ -20,6 +20,7 @@ use super::copy::{copy, size};
 use super::member::{MemberConsumer, Rebalance, Shared};
 use super::outlet::{Delivered, Outlet};
 use super::{fault, offsets};
+use crate::base::halt::Halt;
 use crate::stream::{
     Delivery, Epoch, Membership, Record, Revocation, StreamError, StreamErrorKind, TopicPartition,
 };
@@ -59,15 +60,23 @@ pub(super) struct Poll {
     pub(super) shared: Arc<Shared>,
     /// After this long without an answer the group may have given us up.
     pub(super) session: Duration,
+    /// Beats with every round: what runs of our partitions halts when this thread stands still for a session.
+    alive: Arc<Halt>,
     outlet: Outlet,
     full_since: Option<Instant>,
-    pub(super) assigned: HashMap<TopicPartition, Epoch>,
+    pub(super) assigned: HashMap<TopicPartition, Held>,
     /// In the consumer's assignment: what is assigned, and what must stay silent.
     pub(super) placed: HashSet<TopicPartition>,
     /// Paused in the client.
     paused: HashSet<TopicPartition>,
     draining: Option<Draining>,
     pub(super) after: Option<After>,
+}
+
+/// What is ours.
+pub(super) struct Held {
+    pub(super) epoch: Epoch,
+    pub(super) tenure: Arc<Halt>,
 }
 
 struct Draining {
@@ -88,6 +97,7 @@ impl Poll {
             membership,
             shared,
             session,
+            alive: Halt::unless_beating(session),
             outlet,
             full_since: None,
             assigned: HashMap::new(),
@@ -103,13 +113,15 @@ impl Poll {
         loop {
             self.answer();
             self.drain();
+            // Nothing from here to there takes long. Where it does, the process stood still, and sent no heartbeat either:
+            // what it had is somebody else's by now, which the client would find out only by asking.
+            let lives = self.alive.beat();
             if let Some(after) = self.after {
                 return (after, self.leave());
             }
             if self.shared.closing() || self.outlet.is_closed() {
                 return (After::Stop, self.leave());
             }
-            let since = Instant::now();
             let held = self.is_held();
             self.pace(held);
             let more = (held || self.outlet.backlog() == 0) && self.gather();
@@ -122,9 +134,7 @@ impl Poll {
             } else if !more {
                 thread::park_timeout(REST);
             }
-            // Nothing above takes long: the process stood still, and sent no heartbeat either. What it had is somebody
-            // else's by now, which the client would find out only by asking.
-            if since.elapsed() >= self.session && !self.assigned.is_empty() {
+            if !(lives && self.alive.rest()) {
                 self.join_anew();
             }
         }
@@ -222,7 +232,7 @@ impl Poll {
         }
         let mut drains = false;
         for at in &partitions {
-            if let Some(epoch) = self.assigned.get(at).copied() {
+            if let Some(epoch) = self.epoch(at) {
                 drains = true;
                 self.deliver(Ok(Delivery::Revoked(Revocation { at: at.clone(), epoch })));
             }
@@ -240,17 +250,17 @@ impl Poll {
         if expired || draining.since.elapsed() >= self.session {
             return self.join_anew();
         }
-        let done = draining.partitions.iter().all(|at| {
-            let epoch = self.assigned.get(at);
-            epoch.is_none_or(|epoch| self.shared.is_released(at, *epoch))
-        });
+        let done = draining
+            .partitions
+            .iter()
+            .all(|at| self.epoch(at).is_none_or(|epoch| self.shared.is_released(at, epoch)));
         let late = draining.since.elapsed() >= DRAIN_WITHIN;
         if !done && !late {
             return;
         }
         let Some(Draining { partitions, .. }) = self.draining.take() else { return };
         for at in &partitions {
-            if let Some(epoch) = self.assigned.get(at).copied()
+            if let Some(epoch) = self.epoch(at)
                 && !self.shared.is_released(at, epoch)
             {
                 self.lose(at);
@@ -260,7 +270,8 @@ impl Poll {
     }
 
     fn lose(&mut self, at: &TopicPartition) {
-        if let Some(epoch) = self.assigned.remove(at) {
+        if let Some(Held { epoch, tenure }) = self.assigned.remove(at) {
+            tenure.set();
             self.shared.disown(at);
             self.deliver(Ok(Delivery::Lost(at.clone(), epoch)));
         }
@@ -269,7 +280,9 @@ impl Poll {
     /// Hands partitions back: the table first, then the client, or a batch could pass with the next generation.
     fn give_up(&mut self, partitions: &[TopicPartition]) {
         for at in partitions {
-            self.assigned.remove(at);
+            if let Some(Held { tenure, .. }) = self.assigned.remove(at) {
+                tenure.set();
+            }
             self.shared.disown(at);
             self.shared.forget(at);
             self.paused.remove(at);
@@ -280,6 +293,15 @@ impl Poll {
         if let Err(error) = self.consumer.incremental_unassign(&offsets::list(&placed)) {
             self.refused(&error);
         }
+    }
+
+    fn epoch(&self, at: &TopicPartition) -> Option<Epoch> {
+        self.assigned.get(at).map(|held| held.epoch)
+    }
+
+    /// For a new assignment.
+    pub(super) fn tenure(&self) -> Arc<Halt> {
+        Halt::within(&self.alive)
     }
 
     pub(super) fn next_epoch(&mut self) -> Epoch {
@@ -302,6 +324,7 @@ impl Poll {
 
     /// Everything is lost; [`Poll::run`] ends.
     pub(super) fn join_anew(&mut self) {
+        self.alive.set();
         self.outlet.anew = Some(Instant::now());
         tracing::warn!(
             target: "vivremotion::kafka",
@@ -318,6 +341,7 @@ impl Poll {
 
     /// Answers what is owed and drops the consumer: it leaves the group, but for a static member, whose seat stays warm.
     fn leave(mut self) -> Outlet {
+        self.alive.set();
         for at in self.assigned.keys() {
             self.shared.disown(at);
         }

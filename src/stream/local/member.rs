@@ -64,7 +64,10 @@ fn find_starts(
             groups::commit(file, group, topic_id, progress.base, &progress.encode())?;
         }
         let at = TopicPartition { topic, partition: 0 };
-        joined.push((topic_id, Assignment { at, epoch, progress, resumed, end }));
+        joined.push((
+            topic_id,
+            Assignment { at, epoch, progress, resumed, end, tenure: Arc::default() },
+        ));
     }
     Ok(Ok(joined))
 }

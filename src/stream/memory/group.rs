@@ -188,7 +188,14 @@ impl State {
                             .owners
                             .insert(at.clone(), Owner { member: id, epoch, revoked: false });
                         let end = partition.stable();
-                        Ok(Delivery::Assigned(Assignment { at, epoch, progress, resumed, end }))
+                        Ok(Delivery::Assigned(Assignment {
+                            at,
+                            epoch,
+                            progress,
+                            resumed,
+                            end,
+                            tenure: Arc::default(),
+                        }))
                     }
                     Err(error) => Err(StreamError {
                         kind: StreamErrorKind::CorruptProgress,

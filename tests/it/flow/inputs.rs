@@ -1,8 +1,11 @@
 //! What comes in, in every form, and what of it goes out again.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use vivremotion::codec::topics::Content;
 use vivremotion::flow::member::Bounds;
+use vivremotion::stream::{Log, TopicPartition};
 
 use super::one;
 use crate::support::driver::{Driver, text_header};
@@ -194,4 +197,28 @@ async fn five_megabytes_of_json_are_poison_and_a_megabyte_is_not() {
     assert_eq!(text_header(&letter, "vivremotion.error.code"), "too-large");
     assert!(letter.value.unwrap().len() > 5 << 20, "nothing is cut");
     assert_eq!(driver.first("out").await["status"], "completed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_whose_progress_is_unreadable_stands_still_and_the_others_go_on() {
+    let mut driver = Driver::with(
+        "models: { small: simulated/small }\n",
+        &one("small"),
+        2,
+        Bounds::default(),
+        vec![],
+    )
+    .await;
+    driver.stop().await;
+    let damaged = TopicPartition { topic: "in".into(), partition: 0 };
+    driver.log.set_committed("vivremotion.test", &damaged, 0, "written by another program");
+    driver.crash().await;
+    for n in 0..20 {
+        driver.pipe(Some(&format!("k{n}")), json!({ "text": "hello" })).await;
+    }
+    let held = driver.log.extents("in").await.unwrap();
+    let others = held.iter().find(|extent| extent.at.partition == 1).unwrap().high;
+    assert!((1..20).contains(&others));
+    driver.advance(Duration::from_secs(600)).await;
+    assert_eq!(driver.log.records("out").len() as i64, others);
 }
