@@ -18,7 +18,7 @@ use crate::event::money::Money;
 use crate::flow::consume::Consumed;
 use crate::flow::decode::identify;
 use crate::flow::identity::Expressions;
-use crate::journal::Entry;
+use crate::journal::{Entry, record};
 use crate::pipeline::plan::Plan;
 use crate::replay::survey::{Counts, MOST_EVENTS};
 use crate::replay::{Candidate, Filter, Ranges, Survey, replay};
@@ -336,11 +336,10 @@ async fn journaled(
     let mut follower = desk.log.follow(journal, begins(order)).await?;
     while let Some(records) = rest(&mut *follower, journal).await? {
         for record in records {
-            let Ok(Entry { place, event: Some(event), .. }) = Entry::decode(&record) else {
-                continue;
-            };
-            if survey.brings_back(event, order.again) {
-                ranges.take(event, &place, record.offset);
+            for Entry { place, event, .. } in record::read(&record).unwrap_or_default() {
+                if let Some(event) = event.filter(|event| survey.brings_back(*event, order.again)) {
+                    ranges.take(event, &place, record.offset);
+                }
             }
         }
     }

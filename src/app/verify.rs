@@ -381,10 +381,9 @@ impl<'a> Reading<'a> {
         self.audit.with_journal();
         let source = &self.plan.source.topic;
         self.outputs(journal, Some(Gone::Calls), async |audit, record| {
-            match records::call(&record, source) {
-                Made::Ours(call) => audit.call(&call)?,
-                Made::Wrong(wrong) => audit.unreadable(Check::C7, Spot::of(&record), wrong),
-                Made::Other => {}
+            match records::calls(&record, source) {
+                Ok(calls) => calls.iter().try_for_each(|call| audit.call(call))?,
+                Err(wrong) => audit.unreadable(Check::C7, Spot::of(&record), wrong),
             }
             Ok(())
         })

@@ -8,7 +8,7 @@ use super::fact::{Answer, Charge, Letter, Published, Spot, Status};
 use crate::event::identity::Origin;
 use crate::event::ids::{Digest, EventId, ResultId};
 use crate::event::money::Money;
-use crate::journal::{Entry, Outcome, What};
+use crate::journal::{self, Entry, Outcome, What};
 use crate::stream::{Headers, Record, header};
 
 /// Whose outputs are read.
@@ -234,15 +234,17 @@ fn tokens(value: &Value) -> Option<(u64, u64)> {
     Some((asked, answered))
 }
 
-/// A record of the journal, if it is about an event of that topic.
-pub fn call(record: &Record, source: &str) -> Made<Call> {
-    let Entry { place, event, run, what } = match Entry::decode(record) {
-        Ok(entry) => entry,
-        Err(wrong) => return Made::Wrong(wrong),
-    };
+/// What a record of the journal tells of events of that topic.
+pub fn calls(record: &Record, source: &str) -> Result<Vec<Call>, String> {
+    let entries = journal::record::read(record)?;
+    Ok(entries.into_iter().filter_map(|entry| call(record, entry, source)).collect())
+}
+
+fn call(record: &Record, entry: Entry, source: &str) -> Option<Call> {
+    let Entry { place, event, run, what } = entry;
     // Several pipelines of a group share a journal, each with a topic of its own.
     let (true, Some(event), Some(input)) = (*place.topic == *source, event, place.offset) else {
-        return Made::Other;
+        return None;
     };
     let what = match what {
         What::Intent(intent) => CallWhat::Intent { attempt: intent.attempt.0 },
@@ -263,7 +265,7 @@ pub fn call(record: &Record, source: &str) -> Made<Call> {
         What::Part(_) | What::Start { .. } | What::Ended => CallWhat::Other,
         What::Opened | What::Closed => CallWhat::Other,
     };
-    Made::Ours(Call { spot: Spot::of(record), event, input, run, what })
+    Some(Call { spot: Spot::of(record), event, input, run, what })
 }
 
 /// A record of a topic that stages publish to.

@@ -164,6 +164,8 @@ impl Memory {
             }
             What::Outcome(Outcome { attempt, answer }) => {
                 if let Some(attempt) = attempt {
+                    // Its intent is left out where both were written together.
+                    recalled.begun.insert(run);
                     recalled.open.retain(|intent| intent.attempt != attempt.id);
                     // A record that was sent twice tells of the same attempt.
                     if recalled.ended.iter().all(|ended| ended.id != attempt.id) {

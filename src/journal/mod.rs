@@ -12,12 +12,13 @@
 //! **What it is not.** A cache: what is older than the oldest unfinished event of a partition is never read again, except
 //! for a replay, which names its range.
 //!
-//! [`entry`] is the form of the records, [`memory`] the pure fold over them, [`writer`] and [`restore`] the shells around
+//! [`entry`] is what it tells, [`record`] the form of that, [`memory`] the pure fold over them, [`writer`] and [`restore`] the shells around
 //! a log, [`pages`] what one event sees.
 
 pub mod entry;
 pub mod memory;
 pub mod pages;
+pub mod record;
 pub mod restore;
 pub mod writer;
 

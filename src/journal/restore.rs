@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::entry::Entry;
 use super::memory::{Memory, Recalled};
 use super::pages::Range;
+use super::record;
 use super::writer::Writer;
 use crate::event::ids::EventId;
 use crate::stream::{Progress, Record, StreamError, TopicPartition, rest};
@@ -25,11 +25,12 @@ pub async fn restore(
     let mut memory = if foreign { Memory::of_answers() } else { Memory::default() };
     let mut unreadable = 0;
     let low = progress.journal_low.max(0);
-    let end = read(writer, &at, low, i64::MAX, |record| match Entry::decode(&record) {
-        Ok(entry) if entry.place.topic == input.topic => {
-            memory.take(entry, |offset| progress.is_done(offset));
+    let end = read(writer, &at, low, i64::MAX, |record| match record::read(&record) {
+        Ok(entries) => {
+            for entry in entries.into_iter().filter(|entry| entry.place.topic == input.topic) {
+                memory.take(entry, |offset| progress.is_done(offset));
+            }
         }
-        Ok(_) => {}
         Err(reason) => {
             unreadable += 1;
             if unreadable == 1 {
@@ -58,13 +59,13 @@ pub async fn of_event(
         let Range { partition, from, until } = *range;
         let at = TopicPartition { topic: Arc::clone(writer.topic()), partition };
         let until = until.min(from.saturating_add(MAX_RANGE));
-        read(writer, &at, from, until, |record| match Entry::decode(&record) {
+        read(writer, &at, from, until, |record| {
+            let entries = record::read(&record).unwrap_or_default();
             // Each run of a replay has an input record of its own; they are one event.
-            Ok(mut entry) if entry.event == Some(event) => {
+            for mut entry in entries.into_iter().filter(|entry| entry.event == Some(event)) {
                 entry.place.offset = Some(0);
                 memory.take(entry, |_| false);
             }
-            Ok(_) | Err(_) => {}
         })
         .await?;
     }

@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 use super::entry::{Answer, Entry, Intent, Outcome, Place, What};
 use super::memory::Memory;
 use super::pages::Range;
+use super::record::{apart, pieces, read, records};
 use crate::event::ids::{AttemptId, Digest, EventId};
 use crate::event::money::Money;
 use crate::stream::{Output, Record, TopicPartition};
@@ -70,19 +71,25 @@ fn record(key: Option<Vec<u8>>, value: Option<Vec<u8>>) -> Record {
 }
 
 fn written(entry: Entry) -> Vec<Record> {
-    let outputs = entry.encode(&"g.journal".into());
-    let read = |output: Output| {
-        assert_eq!((&*output.topic, output.partition), ("g.journal", Some(3)));
-        record(output.key.map(Vec::from), output.value.map(Vec::from))
-    };
-    outputs.into_iter().map(read).collect()
+    let run = entry.run;
+    let outputs = records(&"g.journal".into(), ("in", 3), run, &pieces(entry));
+    outputs.into_iter().map(read_back).collect()
+}
+
+fn read_back(output: Output) -> Record {
+    assert_eq!((&*output.topic, output.partition), ("g.journal", Some(3)));
+    record(output.key.map(Vec::from), output.value.map(Vec::from))
+}
+
+fn take(memory: &mut Memory, record: &Record, done: impl Fn(i64) -> bool) {
+    read(record).unwrap().into_iter().for_each(|entry| memory.take(entry, &done));
 }
 
 /// Through the records, as a restart reads them.
 fn memory(entries: impl IntoIterator<Item = Entry>) -> Memory {
     let mut memory = Memory::default();
     for record in entries.into_iter().flat_map(written) {
-        memory.take(Entry::decode(&record).unwrap(), |offset| offset < 10);
+        take(&mut memory, &record, |offset| offset < 10);
     }
     memory
 }
@@ -134,7 +141,7 @@ fn a_long_answer_comes_back_whole_also_when_its_parts_were_sent_twice() {
     let again: Vec<Record> = records[..=parts].to_vec();
     records.splice(0..0, again);
     let mut memory = Memory::default();
-    records.iter().for_each(|record| memory.take(Entry::decode(record).unwrap(), |_| false));
+    records.iter().for_each(|record| take(&mut memory, record, |_| false));
     let recalled = memory.recall(12).unwrap();
     let value = recalled.answer(&"answer".into(), None, "chat", 0, Digest::of(&[b"q"])).unwrap();
     assert_eq!(serde_json::from_str::<String>(value.get()).unwrap(), text);
@@ -190,28 +197,61 @@ fn another_event_at_the_same_offset_is_another_event() {
 /// Records that version 1 wrote: they must be readable for ever. Add lines for later versions, never change one.
 #[test]
 fn records_of_every_version_so_far_are_readable() {
-    let known = [
-        r#"{"v":1,"event":"00000000-0000-4000-8000-000000000001","run":"00000000000000ff","what":{"intent":{"attempt":"00000000-0000-4000-8000-000000000002","stage":"s","operation":"chat","provider":"p","account":"p","model":"m","ceiling":"0.5","started_at":1}}}"#,
-        r#"{"v":1,"event":"00000000-0000-4000-8000-000000000001","run":"00000000000000ff","what":{"outcome":{"answer":{"stage":"s","item":2,"operation":"call","ordinal":0,"digest":"00000000-0000-4000-8000-000000000003","value":{"status":200,"body":null}}}}}"#,
-        r#"{"v":1,"event":"00000000-0000-4000-8000-000000000001","run":"00000000000000ff","what":{"start":{"cohort":1}}}"#,
-        r#"{"v":1,"run":"00000000000000ff","what":"closed"}"#,
-    ];
-    for text in known {
-        let entry = Entry::decode(&record(Some("in/3/12".into()), Some(text.into()))).unwrap();
-        assert_eq!((entry.run, entry.place.offset), (255, Some(12)));
-    }
+    let known = r#"{"v":1,"run":"00000000000000ff","entries":[
+        {"at":12,"event":"00000000-0000-4000-8000-000000000001","what":{"intent":{"attempt":"00000000-0000-4000-8000-000000000002","stage":"s","operation":"chat","provider":"p","account":"p","model":"m","ceiling":"0.5","started_at":1}}},
+        {"at":12,"event":"00000000-0000-4000-8000-000000000001","what":{"outcome":{"answer":{"stage":"s","item":2,"operation":"call","ordinal":0,"digest":"00000000-0000-4000-8000-000000000003","value":{"status":200,"body":null}}}}},
+        {"at":13,"event":"00000000-0000-4000-8000-000000000001","what":{"start":{"cohort":1}}},
+        {"what":"closed"}]}"#;
+    let entries = read(&record(Some("in/3".into()), Some(known.into()))).unwrap();
+    let offsets = entries.iter().map(|entry| (entry.run, entry.place.offset));
+    let expected = [(255, Some(12)), (255, Some(12)), (255, Some(13)), (255, None)];
+    assert_eq!(offsets.collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn entries_that_are_written_together_share_a_record_and_can_be_taken_apart() {
+    let told = [entry(12, 1, intent(1)), entry(13, 1, What::Ended), closed(1)];
+    let texts: Vec<_> = told.into_iter().flat_map(pieces).collect();
+    let shared = records(&"g.journal".into(), ("in", 3), 1, &texts);
+    assert_eq!(shared.len(), 1);
+    let alone = apart(&shared[0]).unwrap();
+    assert_eq!(alone.len(), 3);
+    assert!(apart(&alone[0]).is_none());
+    let said = |outputs: Vec<Output>| {
+        let entries = outputs.into_iter().flat_map(|output| read(&read_back(output)).unwrap());
+        entries.map(|entry| format!("{entry:?}")).collect::<Vec<_>>()
+    };
+    assert_eq!(said(alone), said(shared));
+}
+
+#[test]
+fn a_beginning_is_left_out_beside_its_end_and_the_event_has_begun_all_the_same() {
+    let ended = |attempt: u128| {
+        let mut recalled = memory([entry(12, 1, intent(attempt))]);
+        let attempt = recalled.recall(12).unwrap().attempts().remove(0);
+        What::Outcome(Outcome { attempt: Some(Box::new(attempt)), answer: None })
+    };
+    let told = [entry(12, 1, intent(1)), entry(12, 1, intent(2)), entry(12, 1, ended(2))];
+    let texts: Vec<_> = told.into_iter().flat_map(pieces).collect();
+    let shared = records(&"g.journal".into(), ("in", 3), 1, &texts).remove(0);
+    let shared = read_back(shared);
+    assert_eq!(read(&shared).unwrap().len(), 2);
+    let mut memory = Memory::default();
+    take(&mut memory, &shared, |_| false);
+    assert_eq!(memory.counts(), (1, 0, 1));
+    let recalled = memory.recall(12).unwrap();
+    assert_eq!((recalled.attempts().len(), recalled.deaths()), (2, 1));
 }
 
 #[test]
 fn a_refusal_says_what_is_wrong() {
-    let said = |key: &str, value: &str| {
-        Entry::decode(&record(Some(key.into()), Some(value.into()))).unwrap_err()
-    };
-    assert!(said("in/4/12", "{}").contains("its key"));
-    assert!(said("in/3/12", "{}").contains("not JSON of ours"));
-    assert!(said("in/3/12", r#"{"v":9}"#).contains("version 9"));
-    let odd = r#"{"v":1,"run":"1","what":{"intent":{"operation":"dance"}}}"#;
-    assert!(said("in/3/12", odd).contains("a field is wrong"));
+    let said =
+        |key: &str, value: &str| read(&record(Some(key.into()), Some(value.into()))).unwrap_err();
+    assert!(said("in/4", "{}").contains("its key"));
+    assert!(said("in/3", "{}").contains("not JSON of ours"));
+    assert!(said("in/3", r#"{"v":9}"#).contains("version 9"));
+    let odd = r#"{"v":1,"run":"1","entries":[{"what":{"intent":{"operation":"dance"}}}]}"#;
+    assert!(said("in/3", odd).contains("a field is wrong"));
 }
 
 #[test]
@@ -228,6 +268,6 @@ proptest! {
 
     #[test]
     fn any_record_is_read_or_refused(key in any::<Option<Vec<u8>>>(), value in any::<Option<Vec<u8>>>()) {
-        prop_assert!(Entry::decode(&record(key, value)).is_err());
+        prop_assert!(read(&record(key, value)).is_err());
     }
 }

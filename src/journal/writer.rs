@@ -1,7 +1,7 @@
 //! The journal's writing side: entries are put on their way at once and written in batches, in order. Nobody waits,
 //! unless he asks to.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,10 +11,11 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use super::entry::Entry;
+use super::record::{self, Piece};
 use crate::base::retry::Backoff;
 use crate::stream::{Log, Output, StreamError, StreamErrorKind, TopicPartition};
 
-/// Records of one batch, and their bytes.
+/// Entries of one batch, and their bytes.
 const TOGETHER: usize = 1_000;
 const TOGETHER_BYTES: usize = 4 << 20;
 /// Between two tries of a log that does not answer.
@@ -30,13 +31,15 @@ pub struct Writer {
     task: JoinHandle<()>,
 }
 
-/// Records of one partition that stand together.
+/// Entries of one input partition that stand together.
 struct Job {
-    partition: i32,
-    bytes: usize,
-    outputs: Vec<Output>,
+    input: Input,
+    pieces: Vec<Piece>,
     durable: Option<oneshot::Sender<Result<(), StreamError>>>,
 }
+
+/// Topic and partition.
+type Input = (Arc<str>, i32);
 
 #[derive(Default)]
 struct State {
@@ -48,7 +51,7 @@ struct State {
 struct Partition {
     /// One past the highest offset known to be written.
     end: i64,
-    /// Records on their way.
+    /// Entries on their way: at least as many as records.
     pending: usize,
 }
 
@@ -63,7 +66,9 @@ impl Writer {
     pub fn start(log: Arc<dyn Log>, topic: Arc<str>, run: u64) -> Self {
         let (queue, waiting) = mpsc::unbounded_channel();
         let state = Arc::<State>::default();
-        let task = tokio::spawn(write(Arc::clone(&log), waiting, Arc::clone(&state)));
+        let shell =
+            Shell { log: Arc::clone(&log), journal: Arc::clone(&topic), run, state: state.clone() };
+        let task = tokio::spawn(shell.write(waiting));
         Writer { topic, run, queue, state, log, task }
     }
 
@@ -95,13 +100,13 @@ impl Writer {
     }
 
     fn push(&self, entry: Entry, durable: Option<oneshot::Sender<Result<(), StreamError>>>) {
-        let partition = entry.place.partition;
-        let outputs = entry.encode(&self.topic);
-        self.state.partitions().entry(partition).or_default().pending += outputs.len();
-        let bytes: usize = outputs.iter().map(Output::size).sum();
+        let input = (Arc::clone(&entry.place.topic), entry.place.partition);
+        let pieces = record::pieces(entry);
+        self.state.partitions().entry(input.1).or_default().pending += pieces.len();
+        let bytes: usize = pieces.iter().map(Piece::size).sum();
         self.state.bytes.fetch_add(bytes, Ordering::Relaxed);
         // The task lives as long as this handle.
-        drop(self.queue.send(Job { partition, bytes, outputs, durable }));
+        drop(self.queue.send(Job { input, pieces, durable }));
     }
 
     /// One past the highest offset of a partition that is known to be written: whatever is appended from now on stands
@@ -110,7 +115,7 @@ impl Writer {
         self.state.partitions().get(&partition).map_or(0, |known| known.end)
     }
 
-    /// Records of a partition that are on their way.
+    /// Entries of a partition that are on their way.
     pub fn pending(&self, partition: i32) -> usize {
         self.state.partitions().get(&partition).map_or(0, |known| known.pending)
     }
@@ -146,72 +151,88 @@ fn ended() -> StreamError {
     StreamError { kind: StreamErrorKind::Unavailable, message }
 }
 
-async fn write(log: Arc<dyn Log>, mut waiting: mpsc::UnboundedReceiver<Job>, state: Arc<State>) {
-    while let Some(first) = waiting.recv().await {
-        let (mut outputs, mut askers) = (Vec::new(), Vec::new());
-        let (mut counts, mut bytes) = (HashMap::new(), 0);
-        let mut next = Some(first);
-        while let Some(job) = next {
-            *counts.entry(job.partition).or_insert(0) += job.outputs.len();
-            bytes += job.bytes;
-            outputs.extend(job.outputs);
-            askers.extend(job.durable);
-            let room = outputs.len() < TOGETHER && bytes < TOGETHER_BYTES;
-            next = if room { waiting.try_recv().ok() } else { None };
-        }
-        let outcome = written(&*log, outputs, &state).await;
-        state.bytes.fetch_sub(bytes, Ordering::Relaxed);
-        {
-            let mut partitions = state.partitions();
-            for (partition, count) in counts {
-                partitions.entry(partition).or_default().pending -= count;
-            }
-        }
-        if let Err(error) = &outcome {
-            tracing::error!(%error, "the journal lost records: their calls are paid again if this process dies");
-        }
-        for asker in askers {
-            let outcome = match &outcome {
-                Ok(()) => Ok(()),
-                Err(StreamError { kind, message }) => {
-                    Err(StreamError { kind: *kind, message: message.clone() })
-                }
-            };
-            drop(asker.send(outcome));
-        }
-    }
+/// What the writer's task has.
+struct Shell {
+    log: Arc<dyn Log>,
+    journal: Arc<str>,
+    run: u64,
+    state: Arc<State>,
 }
 
-/// Tries as long as the log may come back. A record that was sent twice is read as one.
-async fn written(log: &dyn Log, outputs: Vec<Output>, state: &State) -> Result<(), StreamError> {
-    let mut tries = 0;
-    loop {
-        match log.send(outputs.clone()).await {
-            Ok(ends) => {
-                let mut partitions = state.partitions();
-                for (TopicPartition { partition, .. }, end) in ends {
-                    let known = partitions.entry(partition).or_default();
-                    known.end = known.end.max(end);
-                }
-                return Ok(());
+impl Shell {
+    async fn write(self, mut waiting: mpsc::UnboundedReceiver<Job>) {
+        while let Some(first) = waiting.recv().await {
+            let (mut inputs, mut askers) = (BTreeMap::<Input, Vec<Piece>>::new(), Vec::new());
+            let (mut entries, mut bytes) = (0, 0);
+            let mut next = Some(first);
+            while let Some(Job { input, pieces, durable }) = next {
+                entries += pieces.len();
+                bytes += pieces.iter().map(Piece::size).sum::<usize>();
+                inputs.entry(input).or_default().extend(pieces);
+                askers.extend(durable);
+                let room = entries < TOGETHER && bytes < TOGETHER_BYTES;
+                next = if room { waiting.try_recv().ok() } else { None };
             }
-            Err(error) if error.kind == StreamErrorKind::Unavailable => {
-                tries += 1;
-                if tries == 1 {
-                    tracing::warn!(%error, "the journal can't be written, trying again");
+            let records = inputs.iter().flat_map(|((topic, partition), pieces)| {
+                record::records(&self.journal, (topic, *partition), self.run, pieces)
+            });
+            let outcome = self.written(records.collect()).await;
+            self.state.bytes.fetch_sub(bytes, Ordering::Relaxed);
+            {
+                let mut partitions = self.state.partitions();
+                for ((_, partition), pieces) in &inputs {
+                    partitions.entry(*partition).or_default().pending -= pieces.len();
                 }
-                sleep(AGAIN.wait(tries, u64::MAX, None)).await;
             }
-            // One that can never be written must not take the others along.
-            Err(_) if outputs.len() > 1 => {
-                let mut first = Ok(());
-                for output in outputs {
-                    let one = Box::pin(written(log, vec![output], state)).await;
-                    first = first.and(one);
+            if let Err(error) = &outcome {
+                tracing::error!(%error, "the journal lost records: their calls are paid again if this process dies");
+            }
+            for asker in askers {
+                let outcome = match &outcome {
+                    Ok(()) => Ok(()),
+                    Err(StreamError { kind, message }) => {
+                        Err(StreamError { kind: *kind, message: message.clone() })
+                    }
+                };
+                drop(asker.send(outcome));
+            }
+        }
+    }
+
+    /// Tries as long as the log may come back. A record that was sent twice is read as one.
+    async fn written(&self, outputs: Vec<Output>) -> Result<(), StreamError> {
+        let mut tries = 0;
+        loop {
+            match self.log.send(outputs.clone()).await {
+                Ok(ends) => {
+                    let mut partitions = self.state.partitions();
+                    for (TopicPartition { partition, .. }, end) in ends {
+                        let known = partitions.entry(partition).or_default();
+                        known.end = known.end.max(end);
+                    }
+                    return Ok(());
                 }
-                return first;
+                Err(error) if error.kind == StreamErrorKind::Unavailable => {
+                    tries += 1;
+                    if tries == 1 {
+                        tracing::warn!(%error, "the journal can't be written, trying again");
+                    }
+                    sleep(AGAIN.wait(tries, u64::MAX, None)).await;
+                }
+                // One that can never be written must not take the others along.
+                Err(error) => {
+                    let apart = match outputs.as_slice() {
+                        [one] => record::apart(one).ok_or(error)?,
+                        _ => outputs,
+                    };
+                    let mut first = Ok(());
+                    for output in apart {
+                        let one = Box::pin(self.written(vec![output])).await;
+                        first = first.and(one);
+                    }
+                    return first;
+                }
             }
-            Err(error) => return Err(error),
         }
     }
 }

@@ -207,7 +207,7 @@ pub fn facts(path: &Path, mock: &Mock, sent: Vec<Sent>) -> Facts {
         journal: file
             .read(JOURNAL, 0)
             .iter()
-            .filter_map(|row| journaled(&row.key, &row.value, row.timestamp))
+            .flat_map(|row| journaled(&row.key, &row.value, row.timestamp))
             .collect(),
         settled: sighted.clone(),
         raw: sighted,

@@ -256,8 +256,7 @@ impl Job {
         let calls = self.mock.calls();
         let journal = format!("{}.journal", self.scene.group);
         let journal = read_all(brokers, &journal, Isolation::Uncommitted);
-        let journal =
-            journal.iter().filter_map(|one| journaled(&one.key, &one.value, one.timestamp));
+        let journal = journal.iter().flat_map(|one| journaled(&one.key, &one.value, one.timestamp));
         let mut ends = BTreeMap::new();
         for one in &sent {
             let end = ends.entry(one.at.0).or_insert(0);
@@ -385,13 +384,15 @@ pub fn answer(at: Place, key: &str, value: &[u8]) -> Answer {
     }
 }
 
-/// An answer in the journal; none for other entries. The key is `<topic>/<partition>/<offset>` of the event.
-pub fn journaled(key: &str, value: &[u8], at: i64) -> Option<Journaled> {
-    let value: Value = serde_json::from_slice(value).ok()?;
-    let stage = value["what"]["outcome"]["answer"]["stage"].as_str()?.to_owned();
-    let mut parts = key.split('/').skip(1);
-    let origin = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-    Some(Journaled { origin, stage, at })
+/// The answers in a record of the journal. The key is `<topic>/<partition>` of the events.
+pub fn journaled(key: &str, value: &[u8], at: i64) -> Vec<Journaled> {
+    let value: Value = serde_json::from_slice(value).unwrap_or_default();
+    let partition = key.split('/').nth(1).and_then(|partition| partition.parse().ok());
+    let answer = |entry: &Value| {
+        let stage = entry["what"]["outcome"]["answer"]["stage"].as_str()?.to_owned();
+        Some(Journaled { origin: (partition?, entry["at"].as_i64()?), stage, at })
+    };
+    value["entries"].as_array().into_iter().flatten().filter_map(answer).collect()
 }
 
 /// A cost event.

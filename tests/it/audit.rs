@@ -177,10 +177,16 @@ async fn money_that_does_not_sum_up_is_found() {
 async fn a_journal_that_tells_another_story_is_found() {
     let world = done().await;
     let journal = world.records("vivremotion.test.journal").await;
-    let outcome = |record: &&Record| value(record)["what"]["outcome"]["answer"].is_object();
-    let outcome = journal.iter().find(outcome).unwrap();
+    let outcome = |record: &Record| {
+        let told = value(record);
+        let entries = told["entries"].as_array().unwrap();
+        entries.iter().position(|entry| entry["what"]["outcome"]["answer"].is_object())
+    };
+    let found_at = journal.iter().find_map(|record| Some((record, outcome(record)?)));
+    let (outcome, at) = found_at.unwrap();
     let told = value(outcome);
-    let attempt = told["what"]["outcome"]["attempt"]["id"].as_str().unwrap();
+    let attempt = &told["entries"][at]["what"]["outcome"]["attempt"]["id"];
+    let attempt = attempt.as_str().unwrap();
     // The same call, paid once more by another attempt.
     let another = "00000000-0000-4000-8000-000000000007";
     let again = told.to_string().replace(attempt, another);
@@ -189,7 +195,7 @@ async fn a_journal_that_tells_another_story_is_found() {
     assert_eq!(twice, [(Check::C7, "no-cost"), (Check::C8, "paid-twice")]);
     world.remove("vivremotion.test.journal", journal.len() as i64);
     let mut other = told.clone();
-    other["what"]["outcome"]["attempt"]["amount"] = "7".into();
+    other["entries"][at]["what"]["outcome"]["attempt"]["amount"] = "7".into();
     world.overwrite("vivremotion.test.journal", outcome.offset, &other.to_string());
     assert_eq!(found(&world).await, [(Check::C7, "unlike-journal")]);
 }

@@ -69,7 +69,7 @@ async fn what_is_committed_is_not_read_back() {
     }
     driver.results(20).await;
     driver.settled().await;
-    let journaled = driver.journal().len();
+    let journaled = driver.log.records("vivremotion.test.journal").len();
     driver.pipe(None, json!({ "text": "last" })).await;
     driver.results(21).await;
     driver.settled().await;

@@ -23,6 +23,7 @@ use vivremotion::flow::outage::Outages;
 use vivremotion::flow::outbox::Limits;
 use vivremotion::flow::workers::Workers;
 use vivremotion::journal::Entry;
+use vivremotion::journal::record::read;
 use vivremotion::model::journaled::Journaled;
 use vivremotion::model::{Model, Purse};
 use vivremotion::pipeline::check::check;
@@ -291,7 +292,7 @@ impl Driver {
     /// The journal so far.
     pub fn journal(&self) -> Vec<Entry> {
         let records = self.log.records("vivremotion.test.journal");
-        records.iter().map(|record| Entry::decode(record).unwrap()).collect()
+        records.iter().flat_map(|record| read(record).unwrap()).collect()
     }
 
     /// Waits until everything in the source is committed.

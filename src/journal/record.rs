@@ -1,0 +1,203 @@
+//! How entries stand in the journal's records: JSON, so that an operator can read them; a version in each, so that a
+//! later engine reads what an earlier one wrote.
+//!
+//! Entries of one input partition that are written together share a record, in their order: a record costs as much as
+//! many bytes. Its key is `<topic>/<partition>` of the input, its partition the input's.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::entry::{Entry, Outcome, Part, Place, What};
+use crate::event::ids::{AttemptId, Digest, EventId};
+use crate::stream::{Output, Record};
+
+/// The version that is written.
+const VERSION: u8 = 1;
+/// Longest answer that stands in its outcome, bytes of JSON text. A longer one is written in [`Part`]s before it, and the
+/// outcome names it by its digest: a record must stay below the million bytes that brokers take by default, also when
+/// every character of the text has to be escaped.
+const INLINE: usize = 384 << 10;
+/// Bytes that entries share a record up to.
+const SHARED: usize = 64 << 10;
+
+/// An entry as text.
+pub struct Piece {
+    tells: Tells,
+    json: Vec<u8>,
+}
+
+/// What of an attempt.
+enum Tells {
+    Begun(AttemptId),
+    Ended(AttemptId),
+    Other,
+}
+
+#[derive(Serialize)]
+struct Written<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event: Option<EventId>,
+    what: &'a What,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    v: u8,
+}
+
+#[derive(Deserialize)]
+struct Read {
+    run: String,
+    entries: Vec<One>,
+}
+
+#[derive(Deserialize)]
+struct One {
+    #[serde(default)]
+    at: Option<i64>,
+    #[serde(default)]
+    event: Option<EventId>,
+    what: What,
+}
+
+#[derive(Deserialize)]
+struct Texts {
+    run: String,
+    entries: Vec<Box<RawValue>>,
+}
+
+impl Piece {
+    /// Bytes.
+    pub fn size(&self) -> usize {
+        self.json.len()
+    }
+}
+
+/// An entry as texts: one, and before it the parts of an answer that is too long for it.
+pub fn pieces(entry: Entry) -> Vec<Piece> {
+    let Entry { place: Place { offset: at, .. }, event, mut what, .. } = entry;
+    let piece = |what: &What| Piece {
+        tells: match what {
+            What::Intent(intent) => Tells::Begun(intent.attempt),
+            What::Outcome(Outcome { attempt: Some(attempt), .. }) => Tells::Ended(attempt.id),
+            _ => Tells::Other,
+        },
+        // A value of plain fields always has a JSON form.
+        json: serde_json::to_vec(&Written { at, event, what }).unwrap_or_default(),
+    };
+    let mut all = Vec::with_capacity(1);
+    if let What::Outcome(Outcome { answer: Some(answer), .. }) = &mut what
+        && let Some(value) = answer.value.take_if(|value| value.get().len() > INLINE)
+    {
+        let of = Digest::of(&[value.get().as_bytes()]);
+        answer.parts = Some(of);
+        let part = |(text, index): (&str, u32)| Part { of, index, text: text.to_owned() };
+        all.extend(cut(value.get()).zip(0..).map(|cut| piece(&What::Part(part(cut)))));
+    }
+    all.push(piece(&what));
+    all
+}
+
+/// Entries of a partition of that input, told by that run, as records of the journal. Who is told of an attempt's end
+/// need not be told that it began.
+pub fn records(journal: &Arc<str>, input: (&str, i32), run: u64, pieces: &[Piece]) -> Vec<Output> {
+    let ended = |piece: &Piece| match piece.tells {
+        Tells::Ended(attempt) => Some(attempt),
+        _ => None,
+    };
+    let ended: HashSet<AttemptId> = pieces.iter().filter_map(ended).collect();
+    let needed = |piece: &&Piece| match piece.tells {
+        Tells::Begun(attempt) => !ended.contains(&attempt),
+        _ => true,
+    };
+    let texts = pieces.iter().filter(needed).map(|piece| piece.json.as_slice());
+    let mut outputs = Vec::new();
+    let mut value = Vec::new();
+    for text in texts {
+        if !value.is_empty() && value.len() + text.len() > SHARED {
+            outputs.push(std::mem::take(&mut value));
+        }
+        match value.is_empty() {
+            true => value.extend_from_slice(head(run).as_bytes()),
+            false => value.push(b','),
+        }
+        value.extend_from_slice(text);
+    }
+    outputs.push(value);
+    let (topic, partition) = input;
+    let key = Bytes::from(format!("{topic}/{partition}"));
+    let output = |mut value: Vec<u8>| {
+        value.extend_from_slice(b"]}");
+        Output {
+            topic: Arc::clone(journal),
+            partition: Some(partition),
+            key: Some(key.clone()),
+            value: Some(Bytes::from(value)),
+            headers: Vec::new(),
+            timestamp: None,
+        }
+    };
+    outputs.into_iter().filter(|value| !value.is_empty()).map(output).collect()
+}
+
+fn head(run: u64) -> String {
+    format!(r#"{{"v":{VERSION},"run":"{run:016x}","entries":["#)
+}
+
+/// A record's entries, each in a record of its own; none when it has but one.
+pub fn apart(output: &Output) -> Option<Vec<Output>> {
+    let Texts { run, entries } = serde_json::from_slice(output.value.as_ref()?).ok()?;
+    let head = head(u64::from_str_radix(&run, 16).ok()?);
+    let one = |text: Box<RawValue>| {
+        let value = format!("{head}{}]}}", text.get());
+        Output { value: Some(Bytes::from(value)), ..output.clone() }
+    };
+    (entries.len() > 1).then(|| entries.into_iter().map(one).collect())
+}
+
+/// Reads a record; the reason when it is not one of ours, or one of a later version.
+pub fn read(record: &Record) -> Result<Vec<Entry>, String> {
+    let (Some(key), Some(value)) = (&record.key, &record.value) else {
+        return Err("it has no key or no value".to_owned());
+    };
+    let partition = record.at.partition;
+    let topic = topic(key, partition).ok_or("its key is not `<topic>/<partition>`")?;
+    let Version { v } = serde_json::from_slice(value).map_err(|_| "it is not JSON of ours")?;
+    if v != VERSION {
+        return Err(format!("it has version {v}, this engine reads {VERSION}"));
+    }
+    let Read { run, entries } =
+        serde_json::from_slice(value).map_err(|error| format!("a field is wrong: {error}"))?;
+    let run = u64::from_str_radix(&run, 16).map_err(|_| "`run` is not a number")?;
+    let entry = |One { at: offset, event, what }| {
+        let place = Place { topic: Arc::clone(&topic), partition, offset };
+        Entry { place, event, run, what }
+    };
+    Ok(entries.into_iter().map(entry).collect())
+}
+
+fn topic(key: &[u8], partition: i32) -> Option<Arc<str>> {
+    // A topic's name has no slash.
+    let (topic, named) = std::str::from_utf8(key).ok()?.split_once('/')?;
+    (!topic.is_empty() && named.parse() == Ok(partition)).then(|| topic.into())
+}
+
+/// A text in pieces of at most [`INLINE`] bytes.
+fn cut(text: &str) -> impl Iterator<Item = &str> {
+    let mut left = text;
+    std::iter::from_fn(move || {
+        let mut end = left.len().min(INLINE);
+        while !left.is_char_boundary(end) {
+            end -= 1;
+        }
+        let (piece, rest) = left.split_at(end);
+        left = rest;
+        (!piece.is_empty()).then_some(piece)
+    })
+}
