@@ -11,7 +11,7 @@ use rand::{RngExt, SeedableRng};
 
 use crate::checker::{Death, Facts, Finding, Sent, Terms, judge, paid_again};
 use crate::clients::shares;
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, product};
 use crate::job::{Job, Plan};
 use crate::report::Outcome;
 use crate::services::{Services, free_port, until};
@@ -258,7 +258,23 @@ impl Play {
     pub fn end(mut self) -> Outcome {
         let sent = self.settle();
         let facts = self.job.facts(sent);
+        self.audit();
         self.judge(facts)
+    }
+
+    /// What the product's own audit finds in what is left is wrong, too.
+    fn audit(&mut self) {
+        let settings = self.dir.join("audit.yaml");
+        std::fs::write(&settings, self.job.settings(0, &self.job.brokers)).unwrap();
+        let mut command = product(&self.dir);
+        command.args(["verify", "--finished", "--settings"]).arg(settings).arg(&self.job.pipeline);
+        let audit = command.output().unwrap();
+        let said = String::from_utf8_lossy(&audit.stdout).into_owned();
+        std::fs::write(self.dir.join("audit.txt"), [audit.stdout, audit.stderr].concat()).unwrap();
+        if !audit.status.success() {
+            let found: Vec<&str> = said.lines().filter(|line| !line.is_empty()).take(8).collect();
+            self.wrong.push(format!("`verify`: {}: {}", audit.status, found.join(" / ")));
+        }
     }
 
     /// Judges what was gathered, with what was seen meanwhile.
