@@ -90,6 +90,11 @@ impl AttemptId {
     pub fn from_draw(draw: u128) -> Self {
         AttemptId(uuid::Builder::from_random_bytes(draw.to_le_bytes()).into_uuid())
     }
+
+    /// Of the cost event that corrects what an attempt was charged: one that is told twice is recognised.
+    pub fn adjusting(attempt: AttemptId) -> Self {
+        AttemptId(hash128("adjustment", &[attempt.0.as_bytes()]))
+    }
 }
 
 /// What a request asks, in 128 bits: guards a journaled answer against a question that has changed.

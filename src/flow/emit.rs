@@ -21,7 +21,7 @@ use crate::base::clock::Clock;
 use crate::codec::{Codec, CodecErrorKind};
 use crate::event::cost::{Attempt, CostEvent};
 use crate::event::identity::Origin;
-use crate::event::ids::{EventId, ResultId};
+use crate::event::ids::{AttemptId, EventId, ResultId};
 use crate::event::result::ResultEvent;
 use crate::journal::Pages;
 use crate::stage::{Effect, Publish};
@@ -273,23 +273,44 @@ async fn costs(
     completed: Option<&Completed>,
     attempts: &[Attempt],
 ) -> Result<Vec<Output>, Refusal> {
-    let topic = &emitter.plan.costs;
     let mut outputs = Vec::with_capacity(attempts.len());
     for attempt in attempts {
         let cost = report::cost(emitter, known, completed, attempt);
-        let bytes = encode(emitter, topic, What::Cost(&cost)).await?;
-        let stamp = known.stamp(&emitter.plan);
-        outputs.push(Output {
-            topic: Arc::clone(topic),
-            partition: None,
-            // Without a key those of a batch go to one partition: every one more is one more request of its transaction.
-            key: None,
-            value: Some(bytes),
-            headers: stamp.headers(&cost.identity.id, "vivremotion.cost", cost.time),
-            timestamp: None,
-        });
+        outputs.push(told(emitter, known, &cost).await?);
     }
     Ok(outputs)
+}
+
+async fn told(emitter: &Emitter, known: &Known<'_>, cost: &CostEvent) -> Result<Output, Refusal> {
+    let topic = &emitter.plan.costs;
+    let bytes = encode(emitter, topic, What::Cost(cost)).await?;
+    let stamp = known.stamp(&emitter.plan);
+    Ok(Output {
+        topic: Arc::clone(topic),
+        partition: None,
+        // Without a key those of a batch go to one partition: every one more is one more request of its transaction.
+        key: None,
+        value: Some(bytes),
+        headers: stamp.headers(&cost.identity.id, "vivremotion.cost", cost.time),
+        timestamp: None,
+    })
+}
+
+/// The cost event that corrects a charge whose outcome is known now; none where nothing is to be corrected.
+pub async fn adjustment(
+    emitter: &Emitter,
+    completed: &Completed,
+    charged: &Attempt,
+    known: Attempt,
+) -> Result<Option<Output>, Refusal> {
+    let (Some(ceiling), Some(amount)) = (charged.amount, known.amount) else { return Ok(None) };
+    let of = Known::of(completed);
+    let mut cost = report::cost(emitter, &of, Some(completed), &known);
+    cost.identity.id = AttemptId::adjusting(charged.id).to_string();
+    cost.kind = "adjustment";
+    cost.adjusts = Some(charged.id.to_string());
+    cost.amount = Some(amount - ceiling);
+    told(emitter, &of, &cost).await.map(Some)
 }
 
 /// A result, or the user's own value in its place: with the key of the input.

@@ -23,6 +23,7 @@ use super::outage::Outages;
 use super::outbox::{Limits, Outbox};
 use super::partition::{Partition, Pending};
 use super::recover::{HeldBack, RESTORES, Restored, drop_held_back};
+use super::settle::Settler;
 use super::workers::Workers;
 use crate::base::clock::Clock;
 use crate::journal::Memory;
@@ -100,6 +101,7 @@ pub struct Member {
     pub(super) gate: Gate,
     pub(super) held_back: VecDeque<HeldBack>,
     pub(super) keeping: Option<Keeping>,
+    pub(super) settler: Option<Settler>,
     pub(super) restoring: FuturesUnordered<BoxFuture<'static, Restored>>,
     pub(super) restores: Arc<Semaphore>,
     pub(super) finished: (mpsc::UnboundedSender<Finished>, mpsc::UnboundedReceiver<Finished>),
@@ -168,6 +170,7 @@ impl Member {
             workers,
             gate,
             held_back: VecDeque::new(),
+            settler: None,
             keeping,
             restoring: FuturesUnordered::new(),
             restores: Arc::new(Semaphore::new(RESTORES)),
@@ -188,6 +191,7 @@ impl Member {
     /// Works until `asked` resolves, or until everything is done that was asked for, then drains and leaves the group.
     pub async fn work(mut self, asked: impl Future<Output = ()>) -> Result<Left, StreamError> {
         let mut asked = std::pin::pin!(asked);
+        self.settler = self.keeping.as_ref().map(|_| Settler::start());
         let mut why = Left::Asked;
         loop {
             self.start_commit();

@@ -52,6 +52,7 @@ pub mod report;
 pub mod run;
 pub mod schedule;
 pub mod scope;
+mod settle;
 pub mod tracker;
 pub mod unit;
 pub mod workers;

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use super::entry::{Outcome, What};
 use super::memory::{Memory, Recalled};
 use super::pages::Range;
 use super::record;
 use super::writer::Writer;
-use crate::event::ids::EventId;
+use crate::event::cost::Attempt;
+use crate::event::ids::{AttemptId, EventId};
 use crate::stream::{Progress, Record, StreamError, TopicPartition, rest};
 
 /// Records that a replay may make the journal be read for.
@@ -70,6 +72,28 @@ pub async fn of_event(
         .await?;
     }
     Ok(memory.recall(0))
+}
+
+/// How those attempts ended that are asked for, as far as it is told from an offset on.
+pub async fn outcomes(
+    writer: &Writer,
+    partition: i32,
+    low: i64,
+    asked: impl Fn(AttemptId) -> bool + Send,
+) -> Result<Vec<Attempt>, StreamError> {
+    let at = TopicPartition { topic: Arc::clone(writer.topic()), partition };
+    let mut found = Vec::new();
+    read(writer, &at, low, i64::MAX, |record| {
+        for entry in record::read(&record).unwrap_or_default() {
+            if let What::Outcome(Outcome { attempt: Some(attempt), .. }) = entry.what
+                && asked(attempt.id)
+            {
+                found.push(*attempt);
+            }
+        }
+    })
+    .await?;
+    Ok(found)
 }
 
 /// Passes the records of `[from, until)` on that stood there when it began. One past the last one.

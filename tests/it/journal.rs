@@ -110,6 +110,19 @@ async fn what_runs_of_a_lost_partition_asks_nobody_anything_new() {
         entries.iter().filter(|entry| of(&entry.what)).count()
     };
     assert_eq!((asked("first"), asked("second")), (2, 1));
+    // It was charged at its ceiling, and what it cost after all is told later.
+    driver.advance(Duration::from_secs(60)).await;
+    let costs = driver.costs();
+    let unsettled: Vec<_> =
+        costs.iter().filter(|cost| cost["price_status"] == "unsettled").collect();
+    let adjusted: Vec<_> = costs.iter().filter(|cost| cost["kind"] == "adjustment").collect();
+    assert_eq!((unsettled.len(), adjusted.len()), (1, 1), "{costs:?}");
+    assert_eq!(adjusted[0]["adjusts"], unsettled[0]["id"]);
+    let priced = costs.iter().find(|cost| cost["stage"] == "first" && cost["outcome"] == "ok");
+    assert_eq!(
+        money(&unsettled[0]["amount"]) + money(&adjusted[0]["amount"]),
+        money(&priced.unwrap()["amount"])
+    );
 }
 
 #[tokio::test(start_paused = true)]
