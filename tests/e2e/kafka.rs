@@ -125,6 +125,11 @@ fn own_stories() -> Vec<Story> {
             run: |world| faults::ended_session(world).boxed_local(),
         },
         Story {
+            name: "a_partition_that_a_rebalance_left_without_an_owner_gets_one",
+            needs: &[Need::Kafka],
+            run: |world| faults::orphaned(world).boxed_local(),
+        },
+        Story {
             name: "a_frozen_broker_is_waited_for",
             needs: &[Need::OwnKafka],
             run: |world| faults::frozen_broker(world).boxed_local(),

@@ -18,6 +18,7 @@ mod log;
 mod lookup;
 mod member;
 mod offsets;
+mod orphans;
 mod outlet;
 mod poll;
 mod probe;

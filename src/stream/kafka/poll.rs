@@ -18,8 +18,9 @@ use tokio::time::Instant;
 
 use super::copy::{copy, size};
 use super::member::{MemberConsumer, Rebalance, Shared};
+use super::orphans::{Census, View};
 use super::outlet::{Delivered, Outlet};
-use super::{fault, offsets};
+use super::{fault, offsets, orphans};
 use crate::base::halt::Halt;
 use crate::stream::{
     Delivery, Epoch, Membership, Record, Revocation, StreamError, StreamErrorKind, TopicPartition,
@@ -70,6 +71,9 @@ pub(super) struct Poll {
     /// Paused in the client.
     paused: HashSet<TopicPartition>,
     draining: Option<Draining>,
+    census: Census,
+    /// The subscription has a topic that does not exist, so that the client joined again.
+    stirred: bool,
     pub(super) after: Option<After>,
 }
 
@@ -104,6 +108,8 @@ impl Poll {
             placed: HashSet::new(),
             paused: HashSet::new(),
             draining: None,
+            census: Census::new(Instant::now()),
+            stirred: false,
             after: None,
         }
     }
@@ -113,6 +119,7 @@ impl Poll {
         loop {
             self.answer();
             self.drain();
+            self.look_for_orphans();
             // Nothing from here to there takes long. Where it does, the process stood still, and sent no heartbeat either:
             // what it had is somebody else's by now, which the client would find out only by asking.
             let lives = self.alive.beat();
@@ -215,12 +222,48 @@ impl Poll {
     /// Answers rebalances that the callbacks noted.
     fn answer(&mut self) {
         while self.draining.is_none() && self.after.is_none() {
-            match self.consumer.context().take() {
+            let rebalance = self.consumer.context().take();
+            if rebalance.is_some() {
+                self.census.moved(Instant::now());
+            }
+            match rebalance {
                 None => return,
                 Some(Rebalance::Assign(partitions)) => self.assign(&partitions),
                 Some(Rebalance::Revoke { partitions, lost }) => self.revoke(partitions, lost),
             }
         }
+    }
+
+    /// Has the group balanced again when partitions have no owner.
+    fn look_for_orphans(&mut self) {
+        let busy = self.draining.is_some() || self.after.is_some() || self.shared.closing();
+        if busy || !self.census.is_due(Instant::now()) {
+            return;
+        }
+        let topics = self.membership.topics.iter().map(|(topic, _)| Arc::clone(topic));
+        let view = match orphans::counts(&self.consumer, topics) {
+            Some(counts) => orphans::view(&self.consumer, &self.membership.group, &counts),
+            None => View::Moving,
+        };
+        if view == View::Whole && self.stirred {
+            self.stirred = self.subscribe(None).is_err();
+        }
+        let told = format!("{view:?}");
+        if self.census.judge(view, Instant::now()) {
+            let group = &*self.membership.group;
+            tracing::warn!(
+                target: "vivremotion::kafka", group, orphans = told,
+                "partitions have no owner, having the group balanced again"
+            );
+            // The client joins again when its subscription needs metadata that it has not got.
+            self.stirred = self.subscribe(Some(&format!("{group}.nobody"))).is_ok();
+        }
+    }
+
+    fn subscribe(&self, more: Option<&str>) -> Result<(), KafkaError> {
+        let topics = self.membership.topics.iter().map(|(topic, _)| &**topic);
+        let names: Vec<&str> = topics.chain(more).collect();
+        self.consumer.subscribe(&names)
     }
 
     fn revoke(&mut self, partitions: Vec<TopicPartition>, lost: bool) {
@@ -388,6 +431,11 @@ impl Poll {
     }
 
     pub(super) fn report(&mut self, error: &KafkaError) {
+        let code = error.rdkafka_error_code().map(fault::kind_of);
+        let absent = matches!(code, Some(StreamErrorKind::UnknownTopic | StreamErrorKind::Denied));
+        if absent && self.stirred {
+            return;
+        }
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::FencedInstanceId) {
             self.note_expiry();
             if self.after.is_some() {

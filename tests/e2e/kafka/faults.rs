@@ -3,10 +3,12 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rdkafka::consumer::BaseConsumer;
-use rdkafka::{ClientConfig, TopicPartitionList};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{ClientConfig, ClientContext, TopicPartitionList};
 use tokio::time::timeout;
 use vivremotion::stream::kafka::{KafkaConfig, KafkaLog};
 use vivremotion::stream::{
@@ -373,4 +375,69 @@ async fn lost_and_back(
     let refused = writer.commit(fence, &late).await.unwrap_err();
     assert_eq!(refused.kind, CommitErrorKind::Stale, "{}", refused.message);
     back
+}
+
+/// A static member that gives nothing up, and is gone before the second round of a rebalance.
+struct Deaf(AtomicBool);
+
+impl ClientContext for Deaf {}
+
+impl ConsumerContext for Deaf {
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        code: RDKafkaRespErr,
+        list: &mut TopicPartitionList,
+    ) {
+        match code {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
+                consumer.incremental_assign(list).unwrap();
+            }
+            // Answered when the consumer is being dropped: it does not join again then.
+            _ if self.0.swap(true, Ordering::SeqCst) => drop(consumer.unassign()),
+            _ => {}
+        }
+    }
+}
+
+pub async fn orphaned(world: &World) {
+    let log = log(world);
+    let (input, group) = (topic(&log, &world.name("in"), 4).await, world.name("group"));
+    let deaf: BaseConsumer<Deaf> = ClientConfig::new()
+        .set("bootstrap.servers", world.kafka().brokers())
+        .set("group.id", &group)
+        .set("group.instance.id", "a")
+        .set("partition.assignment.strategy", "cooperative-sticky")
+        .set("session.timeout.ms", "60000")
+        .set("enable.auto.commit", "false")
+        .create_with_context(Deaf(AtomicBool::new(false)))
+        .unwrap();
+    deaf.subscribe(&[&input]).unwrap();
+    let poll = |done: &dyn Fn() -> bool| {
+        let end = std::time::Instant::now() + WAIT;
+        while !done() {
+            assert!(std::time::Instant::now() < end, "the group is balanced in time");
+            drop(deaf.poll(Duration::from_millis(50)));
+        }
+    };
+    poll(&|| deaf.assignment().is_ok_and(|list| list.count() == 4));
+    let (mut b, _b_writer): Sides =
+        log.join(membership(&group, "b", &input, From::Earliest)).await.unwrap();
+    poll(&|| deaf.context().0.load(Ordering::SeqCst));
+    drop(deaf);
+
+    // Its seat is given to who comes back in its name, and two of the partitions to nobody.
+    let (mut a, _a_writer): Sides =
+        log.join(membership(&group, "a", &input, From::Earliest)).await.unwrap();
+    let held = RefCell::new([BTreeMap::new(), BTreeMap::new()]);
+    let all = || held.borrow().iter().map(BTreeMap::len).sum::<usize>() == 4;
+    let both = async {
+        tokio::select! {
+            () = keep(&mut a, &held, 0, &all) => {}
+            () = keep(&mut b, &held, 1, &all) => {}
+        }
+    };
+    timeout(WAIT, both).await.expect("no partition is left without an owner");
+    a.close(WAIT).await.unwrap();
+    b.close(WAIT).await.unwrap();
 }
