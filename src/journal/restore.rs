@@ -21,6 +21,8 @@ pub async fn restore(
     input: &TopicPartition,
     progress: &Progress,
 ) -> Result<Memory, StreamError> {
+    // A partition that comes back: what this process was answered meanwhile may still be on its way.
+    writer.flush().await;
     let at = TopicPartition { topic: Arc::clone(writer.topic()), partition: input.partition };
     // Somebody else set the offset: what is read again may have been committed.
     let foreign = progress.journal_low == Progress::NO_JOURNAL;

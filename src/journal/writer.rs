@@ -99,6 +99,14 @@ impl Writer {
         durable.await.unwrap_or_else(|_| Err(ended()))
     }
 
+    /// Waits until all that was appended before is written, or can't be.
+    pub async fn flush(&self) {
+        let (durable, done) = oneshot::channel();
+        let input = (Arc::clone(&self.topic), 0);
+        drop(self.queue.send(Job { input, pieces: Vec::new(), durable: Some(durable) }));
+        drop(done.await);
+    }
+
     fn push(&self, entry: Entry, durable: Option<oneshot::Sender<Result<(), StreamError>>>) {
         let input = (Arc::clone(&entry.place.topic), entry.place.partition);
         let pieces = record::pieces(entry);
@@ -201,6 +209,9 @@ impl Shell {
 
     /// Tries as long as the log may come back. A record that was sent twice is read as one.
     async fn written(&self, outputs: Vec<Output>) -> Result<(), StreamError> {
+        if outputs.is_empty() {
+            return Ok(());
+        }
         let mut tries = 0;
         loop {
             match self.log.send(outputs.clone()).await {

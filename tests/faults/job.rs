@@ -162,6 +162,9 @@ impl Job {
             brokers,
             &[(&scene.source, n, &[]), (&scene.sink, n, sink), (&scene.letters, n, &letters)],
         );
+        // When the broker has an entry is judged by, not when the engine sent it.
+        let journal = format!("{}.journal", scene.group);
+        create(brokers, &[(&journal, n, &[("message.timestamp.type", "LogAppendTime")])]);
         let mock = models(&plan, dir, seed);
         let pipeline = pipeline(&plan, dir, &scene.source, &scene.sink);
         let costs = name("costs");
