@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use super::{Receive, Tracker};
+use super::{Receive, State, Tracker};
 use crate::stream::{Epoch, Progress};
 
 #[derive(Clone, Debug)]
@@ -126,6 +126,15 @@ proptest! {
             prop_assert_eq!(tracker.self_check(), Ok(()));
             prop_assert_eq!(tracker.running(), naive.running.len());
             prop_assert_eq!(tracker.completed(), naive.completed.len());
+            prop_assert_eq!(tracker.seen(), naive.read);
+            let resumed = &tracker.committed().incomplete;
+            let expected = &resumed[resumed.partition_point(|offset| *offset < naive.read)..];
+            let received = naive.running.len() + naive.completed.len();
+            prop_assert_eq!(tracker.open(), received + expected.len());
+            let open = [naive.running.first(), naive.completed.first(), expected.first()];
+            let highest = naive.read.max(tracker.committed().high);
+            let span = open.into_iter().flatten().min().map_or(0, |first| highest - first);
+            prop_assert_eq!(tracker.span(), span);
             // R2: of the records that are there, the log calls done exactly those that were committed.
             for offset in &naive.records {
                 let done = tracker.committed().is_done(*offset);
@@ -260,4 +269,84 @@ fn every_record_of_a_full_map_runs_after_a_restart() {
         assert_eq!(tracker.receive(offset), Receive::Run);
     }
     assert_eq!(tracker.receive(high), Receive::Hold);
+}
+
+#[test]
+fn what_is_resumed_runs_even_if_it_is_more_than_rule_a_admits() {
+    let incomplete = Vec::from_iter((0..Progress::SPARSE_OFFSETS as i64 * 2).map(|n| n * 30));
+    let high = Progress::SPARSE_SPAN;
+    let resumed = Progress { high, incomplete: incomplete.clone(), ..Progress::default() };
+    let mut tracker = Tracker::new(Epoch(2), resumed);
+    for offset in incomplete {
+        assert_eq!(tracker.receive(offset), Receive::Run);
+    }
+}
+
+#[test]
+fn rule_a_admits_the_thousandth_open_offset_of_a_long_span_and_no_further() {
+    let step = Progress::DENSE_SPAN / 800;
+    let most = Progress::SPARSE_OFFSETS as i64;
+    let mut tracker = tracker_with((0..most).map(|n| n * step));
+    assert_eq!(tracker.open(), Progress::SPARSE_OFFSETS);
+    assert_eq!(tracker.receive(most * step), Receive::Hold);
+    assert_eq!(tracker.open(), Progress::SPARSE_OFFSETS);
+}
+
+#[test]
+fn rule_a_admits_an_offset_at_the_end_of_the_longest_span_and_no_further() {
+    for (offset, expected) in
+        [(Progress::SPARSE_SPAN - 1, Receive::Run), (Progress::SPARSE_SPAN, Receive::Hold)]
+    {
+        assert_eq!(tracker_with([0]).receive(offset), expected);
+    }
+}
+
+#[test]
+fn a_partition_flows_again_when_half_of_rule_a_is_free() {
+    let half = Progress::DENSE_SPAN / 2;
+    assert!(tracker_with([]).has_room());
+    assert!(tracker_with(0..half).has_room());
+    assert!(!tracker_with(0..=half).has_room());
+    let few = Progress::SPARSE_OFFSETS as i64 / 2;
+    assert!(tracker_with((0..few).map(|n| n * 30)).has_room());
+    assert!(!tracker_with((0..=few).map(|n| n * 30)).has_room());
+    let far = Progress::SPARSE_SPAN - few;
+    assert!(tracker_with([0, far - 1]).has_room());
+    assert!(!tracker_with([0, far]).has_room());
+}
+
+#[test]
+fn the_lag_counts_from_the_committed_offset_and_is_never_negative() {
+    let tracker = Tracker::new(Epoch(1), Progress::starting_at(30));
+    assert_eq!([20, 30, 42].map(|end| tracker.lag(end)), [0, 0, 12]);
+}
+
+#[test]
+fn a_tracker_out_of_order_says_so() {
+    let resumed = Progress { base: 5, high: 10, incomplete: vec![5, 8], ..Progress::default() };
+    let mut tracker = Tracker::new(Epoch(2), resumed);
+    assert_eq!(tracker.self_check(), Ok(()));
+    assert_eq!(tracker.receive(5), Receive::Run);
+    assert_eq!(tracker.self_check(), Ok(()));
+    let broken: [fn(&mut Tracker); 8] = [
+        |tracker| tracker.running += 1,
+        |tracker| tracker.completed += 1,
+        |tracker| _ = tracker.open.insert(6, State::Running),
+        |tracker| _ = tracker.open.insert(9, State::Expected),
+        |tracker| {
+            tracker.open.insert(8, State::Completed);
+            tracker.completed += 1;
+        },
+        |tracker| {
+            tracker.open.insert(5, State::Expected);
+            tracker.running -= 1;
+        },
+        |tracker| tracker.committed.incomplete.push(3),
+        |tracker| tracker.seen += Progress::SPARSE_SPAN,
+    ];
+    for (index, harm) in broken.into_iter().enumerate() {
+        let mut harmed = tracker.clone();
+        harm(&mut harmed);
+        assert!(harmed.self_check().is_err(), "{index}: {harmed:?}");
+    }
 }

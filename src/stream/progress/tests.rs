@@ -153,7 +153,29 @@ fn one_stuck_event_costs_a_few_bytes() {
 
 #[test]
 fn empty_metadata_means_that_nothing_above_the_base_is_done() {
-    assert_eq!(Progress::decode(42, ""), Ok(Progress::known_by_offset(42)));
+    let nothing = Progress {
+        base: 42,
+        high: 42,
+        incomplete: Vec::new(),
+        nonce: 0,
+        sequence: 0,
+        journal_low: Progress::NO_JOURNAL,
+    };
+    assert_eq!(Progress::known_by_offset(42), nothing);
+    assert_eq!(Progress::decode(42, ""), Ok(nothing));
+}
+
+#[test]
+fn a_map_is_sound_only_if_its_offsets_ascend_within_its_bounds() {
+    let map = |base, high, incomplete: &[i64]| {
+        Progress { base, high, incomplete: incomplete.to_vec(), ..Progress::default() }.is_sound()
+    };
+    assert!(map(5, 5, &[]) && map(5, 6, &[5]) && map(5, 9, &[5, 6, 8]));
+    assert!(!map(5, 4, &[]), "the end before the base");
+    assert!(!map(5, 9, &[6, 6]), "twice the same");
+    assert!(!map(5, 9, &[7, 6]), "descending");
+    assert!(!map(5, 9, &[4, 6]), "below the base");
+    assert!(!map(5, 9, &[6, 9]), "at the end");
 }
 
 /// Texts that version 1 wrote. They must be readable for ever: add lines for later versions, never change one.
@@ -169,8 +191,10 @@ fn texts_of_every_version_so_far_are_readable() {
         journal_low: 77,
     };
     let bitmap = Progress { high: 26, incomplete: vec![10, 12, 14, 16, 18, 20], ..gaps.clone() };
+    let elsewhere = Progress { nonce: 1, sequence: 1, ..Progress::known_by_offset(5) };
     let known = [
         (fresh, "vm.AQAAAAAAAAAAAQEAAId6Fp0"),
+        (elsewhere, "vm.AQAAAAAAAAAAAQEA____________Afe101Q"),
         (gaps, "vm.AQABAgMEBQYHCIEB3gdNAAHLBGVol80"),
         (bitmap, "vm.AQEBAgMEBQYHCIEBEE1VBUucfrw"),
     ];
@@ -194,9 +218,87 @@ fn a_refusal_says_whether_the_text_is_foreign_newer_or_damaged() {
     assert_eq!(said(&framed(0, vec![1])), ProgressError::Corrupted("it ends early"));
     let long = format!("vm.{}", "A".repeat(100_000));
     assert_eq!(said(&long), ProgressError::Corrupted("it is too long"));
+    let longest = format!("vm.{}", "A".repeat(64 * 1024));
+    assert_eq!(said(&longest), ProgressError::Corrupted("the checksum does not fit"));
+    assert_eq!(said(&format!("{longest}A")), ProgressError::Corrupted("it is too long"));
+    for no_version in [vec![], vec![0]] {
+        let refused = ProgressError::Corrupted("there is no such version");
+        assert_eq!(said(&framed(0, no_version)), refused);
+    }
     let text = Progress { sequence: 9, ..Progress::starting_at(0) }.encode();
     assert_eq!(
         said(&text[..text.len() - 8]),
         ProgressError::Corrupted("the checksum does not fit")
     );
+}
+
+/// The text of a body that stands after the nonce, at the offset 10.
+fn body(kind: u8, rest: &[u8]) -> Result<Progress, ProgressError> {
+    let raw = [&[1, kind][..], &[0; 8], rest].concat();
+    Progress::decode(10, &framed(10, raw))
+}
+
+#[test]
+fn a_body_is_read_to_the_edge_of_its_span_and_refused_beyond() {
+    let read = |kind, rest: &[u8]| body(kind, rest).map(|progress| progress.incomplete);
+    // Sequence, span, journal; then the payload.
+    assert_eq!(read(0, &[1, 3, 0, 2]), Ok(vec![12]));
+    let beyond = Err(ProgressError::Corrupted("an unfinished offset lies beyond the span"));
+    assert_eq!(read(0, &[1, 3, 0, 3]), beyond);
+    assert_eq!(read(0, &[1, 3, 0, 2, 0]), beyond);
+    assert_eq!(read(1, &[1, 3, 0, 0b101]), Ok(vec![10, 12]));
+    assert_eq!(read(1, &[1, 9, 0, 0b1000_0000, 1]), Ok(vec![17, 18]));
+    let unfit = Err(ProgressError::Corrupted("the bitmap does not fit the span"));
+    assert_eq!(read(1, &[1, 3, 0, 0b1000]), unfit);
+    assert_eq!(read(1, &[1, 8, 0, 1, 0]), unfit);
+    assert_eq!(read(1, &[1, 9, 0, 1]), unfit);
+    let strange = Err(ProgressError::Corrupted("there is no such kind of payload"));
+    assert_eq!(read(2, &[1, 3, 0]), strange);
+}
+
+#[test]
+fn numbers_are_read_up_to_the_largest_and_refused_beyond() {
+    let most = [&[0xff; 9][..], &[1]].concat();
+    let said = |sequence: &[u8], rest: &[u8]| {
+        body(0, &[sequence, rest].concat()).map(|progress| progress.sequence)
+    };
+    assert_eq!(said(&most, &[0, 0]), Ok(u64::MAX));
+    assert_eq!(said(&[0x80, 1], &[0, 0]), Ok(128));
+    let large = Err(ProgressError::Corrupted("a number is too large"));
+    assert_eq!(said(&[&[0xff; 9][..], &[2]].concat(), &[0, 0]), large);
+    assert_eq!(said(&[&[0xff; 9][..], &[0x81, 0]].concat(), &[0, 0]), large);
+    assert_eq!(said(&[0x80], &[]), Err(ProgressError::Corrupted("it ends early")));
+    let wide = Err(ProgressError::Corrupted("the span is out of range"));
+    assert_eq!(said(&[1], &[&most[..], &[0]].concat()), wide);
+    let to_the_end = [&[0xff; 8][..], &[0x7f, 0]].concat();
+    assert_eq!(said(&[1], &to_the_end), wide, "from the base it goes beyond");
+}
+
+#[test]
+fn a_number_is_written_in_as_few_bytes_as_it_takes() {
+    for (sequence, bytes) in [(127, 1), (128, 2), ((1 << 14) - 1, 2), (1 << 14, 3), (u64::MAX, 10)]
+    {
+        let text = Progress { sequence, ..Progress::default() }.encode();
+        assert_eq!(URL_SAFE_NO_PAD.decode(&text[3..]).unwrap().len(), 16 + bytes, "{sequence}");
+    }
+}
+
+#[test]
+fn the_smaller_form_is_written_and_gaps_when_they_are_the_same() {
+    let kind = |span: i64, incomplete: Vec<i64>| {
+        let text = Progress { high: span, incomplete, ..Progress::default() }.encode();
+        URL_SAFE_NO_PAD.decode(&text[3..]).unwrap()[1]
+    };
+    assert_eq!(kind(16, vec![0, 5]), 0);
+    assert_eq!(kind(16, vec![0, 5, 9]), 1);
+    assert_eq!(kind(17, vec![0, 5, 9]), 0);
+}
+
+#[test]
+fn a_refusal_names_its_reason() {
+    let said = |error: ProgressError| error.to_string();
+    assert!(said(ProgressError::Foreign).contains("another program"));
+    let newer = said(ProgressError::Newer(9));
+    assert!(newer.contains("version 9") && newer.contains("up to 1"), "{newer}");
+    assert!(said(ProgressError::Corrupted("it ends early")).ends_with(": it ends early"));
 }

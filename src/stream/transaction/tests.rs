@@ -9,6 +9,9 @@ use super::{
 use crate::stream::CommitErrorKind;
 use Action::Do;
 
+mod limits;
+mod verdicts;
+
 const STEP: Duration = Duration::from_millis(1);
 
 fn fault(class: Class, subject: Subject) -> Event {
