@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use super::engine::expressions;
 use crate::audit::expect::Expecting;
-use crate::audit::records::{self, Made, Whose};
+use crate::audit::records::{self, Made, Told, Whose};
 use crate::audit::{Audit, Began, Check, Entry, Gone, Report, SinkTerms, Spot, Terms, TooMuch};
 use crate::base::clock::Clock;
 use crate::codec::{Codec, CodecErrorKind, Codecs};
@@ -381,9 +381,16 @@ impl<'a> Reading<'a> {
         self.audit.with_journal();
         let source = &self.plan.source.topic;
         self.outputs(journal, Some(Gone::Calls), async |audit, record| {
-            match records::calls(&record, source) {
-                Ok(calls) => calls.iter().try_for_each(|call| audit.call(call))?,
-                Err(wrong) => audit.unreadable(Check::C7, Spot::of(&record), wrong),
+            let spot = Spot::of(&record);
+            match records::told(&record, source) {
+                Ok(told) => told.iter().try_for_each(|told| match told {
+                    Told::Opened(run) => {
+                        audit.opened(&spot, *run);
+                        Ok(())
+                    }
+                    Told::Call(call) => audit.call(call),
+                })?,
+                Err(wrong) => audit.unreadable(Check::C7, spot, wrong),
             }
             Ok(())
         })

@@ -80,6 +80,11 @@ struct Paid {
 }
 
 impl Calls {
+    /// A process was given the partition: what comes before this, it could read.
+    pub fn opened(&mut self, spot: &Spot, run: u64) {
+        self.runs.entry((run, spot.partition)).or_insert(spot.offset);
+    }
+
     /// Takes the next record of a partition.
     pub fn take(&mut self, call: &Call, findings: &mut Findings) {
         let Call { spot, event, run, what, .. } = call;
@@ -126,6 +131,41 @@ impl Calls {
             told("paid-though-known", message, findings);
         } else {
             self.within += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::{Answered, Call, CallWhat, Calls, Findings, Spot};
+    use crate::event::ids::EventId;
+
+    fn outcome(offset: i64, run: u64) -> Call {
+        let attempt = Some(Uuid::from_u128(u128::from(run)));
+        let answer = Some(Answered { place: 1, digest: 1 });
+        Call {
+            spot: spot(offset),
+            event: EventId::new("c", "in", 0, 7, 0),
+            input: 7,
+            run,
+            what: CallWhat::Outcome { attempt, amount: None, answer },
+        }
+    }
+
+    fn spot(offset: i64) -> Spot {
+        Spot { topic: "journal".into(), partition: 0, offset }
+    }
+
+    #[test]
+    fn an_outcome_that_came_after_the_partition_was_taken_over_could_not_be_known() {
+        for (opened, within) in [(8, 1), (10, 0)] {
+            let (mut calls, mut findings) = (Calls::default(), Findings::default());
+            calls.opened(&spot(opened), 2);
+            calls.take(&outcome(9, 1), &mut findings);
+            calls.take(&outcome(11, 2), &mut findings);
+            assert_eq!(calls.within, within, "opened at {opened}");
         }
     }
 }

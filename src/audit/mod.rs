@@ -342,6 +342,11 @@ impl Audit {
         }
     }
 
+    /// A process was given a partition, by the journal.
+    pub fn opened(&mut self, spot: &Spot, run: u64) {
+        self.calls.opened(spot, run);
+    }
+
     /// Takes a record of the journal.
     pub fn call(&mut self, call: &Call) -> Result<(), TooMuch> {
         self.room_for_attempts()?;

@@ -234,18 +234,29 @@ fn tokens(value: &Value) -> Option<(u64, u64)> {
     Some((asked, answered))
 }
 
-/// What a record of the journal tells of events of that topic.
-pub fn calls(record: &Record, source: &str) -> Result<Vec<Call>, String> {
-    let entries = journal::record::read(record)?;
-    Ok(entries.into_iter().filter_map(|entry| call(record, entry, source)).collect())
+/// An entry of the journal.
+pub enum Told {
+    /// That run was given the partition.
+    Opened(u64),
+    /// Something of a call.
+    Call(Call),
 }
 
-fn call(record: &Record, entry: Entry, source: &str) -> Option<Call> {
-    let Entry { place, event, run, what } = entry;
+/// What a record of the journal tells of that topic.
+pub fn told(record: &Record, source: &str) -> Result<Vec<Told>, String> {
     // Several pipelines of a group share a journal, each with a topic of its own.
-    let (true, Some(event), Some(input)) = (*place.topic == *source, event, place.offset) else {
-        return None;
+    let ours = |entry: &Entry| *entry.place.topic == *source;
+    let told = |entry: Entry| match entry.what {
+        What::Opened => Some(Told::Opened(entry.run)),
+        _ => call(record, entry).map(Told::Call),
     };
+    let entries = journal::record::read(record)?;
+    Ok(entries.into_iter().filter(ours).filter_map(told).collect())
+}
+
+fn call(record: &Record, entry: Entry) -> Option<Call> {
+    let Entry { place, event, run, what } = entry;
+    let (event, input) = (event?, place.offset?);
     let what = match what {
         What::Intent(intent) => CallWhat::Intent { attempt: intent.attempt.0 },
         What::Withdrawn { attempt } => CallWhat::Withdrawn { attempt: attempt.0 },

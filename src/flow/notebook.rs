@@ -65,11 +65,10 @@ impl Notebook {
     }
 
     /// What a new owner writes down before the first event runs: who comes after it must not take the partition for one
-    /// that was given up in order. None where nobody looks for events that kill.
-    pub fn opening(&self) -> Option<Entry> {
+    /// that was given up in order, and an audit sees what he could not have read.
+    pub fn opening(&self) -> Entry {
         let run = self.keeping.writer.run();
-        let entry = Entry { place: self.place(None), event: None, run, what: What::Opened };
-        (self.keeping.crash_loop > 0).then_some(entry)
+        Entry { place: self.place(None), event: None, run, what: What::Opened }
     }
 
     /// Where entries are written.

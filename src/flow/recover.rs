@@ -105,7 +105,7 @@ impl Member {
                     memory => break memory,
                 }
             };
-            if let (Ok(_), Some(opening)) = (&memory, opening)
+            if memory.is_ok()
                 && let Err(error) = writer.append_durably(opening).await
             {
                 tracing::warn!(%at, %error, "an opening can't be written down");
