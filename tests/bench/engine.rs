@@ -79,7 +79,8 @@ impl Served {
     }
 }
 
-fn product(dir: &Path) -> Command {
+/// The product with a clean environment.
+pub fn product(dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_vivremotion"));
     command.env_clear().env("NO_COLOR", "1").current_dir(dir);
     command

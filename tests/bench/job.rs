@@ -1,25 +1,21 @@
-//! The job that is measured, and what it costs the engine.
+//! The job that is measured: an engine with its models, and both ends of the log.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use serde_json::json;
+use serde_json::{Value, json};
 use vivremotion::app::connect;
 use vivremotion::base::clock::{Clock, SystemClock};
 use vivremotion::settings::{self, Process};
-use vivremotion::stream::{Follower, From, Log, Output, Topic};
+use vivremotion::stream::{Follower, From, Log, Output, Record, Topic};
 
 use crate::engine::Served;
 use crate::services::free_port;
 
-/// Partitions of the topics on Kafka.
-const PARTITIONS: i32 = 12;
 /// Bytes of an event's value.
 const SIZE: usize = 1024;
-/// Events before the first run: connections, codecs and caches are there then.
-const WARM: usize = 2_000;
 /// Without any result for that long, something is wrong.
 const STUCK: Duration = Duration::from_secs(60);
 
@@ -46,31 +42,61 @@ impl Place {
 }
 
 /// What is measured.
+#[derive(Clone)]
 pub struct Plan {
     /// Which log.
     pub place: Place,
-    /// `commit_interval`.
+    /// `commit_interval`, on Kafka.
     pub commit: &'static str,
     /// `guarantee`, on Kafka.
     pub guarantee: &'static str,
-    /// Events of a run.
-    pub events: usize,
+    /// Partitions of the topics on Kafka.
+    pub partitions: i32,
+    /// Events that run at a time.
+    pub permits: usize,
+    /// The model `small`.
+    pub model: &'static str,
+    /// From `stages:` on; `MODELS` is where the models are served.
+    pub stages: &'static str,
+    /// Keys of the sink beside its topic, which is called `OUT`.
+    pub sink: &'static str,
+}
+
+impl Plan {
+    /// One model call over HTTP for each event, exactly once, 1,000 at a time.
+    pub fn new(place: &Place) -> Plan {
+        Plan {
+            place: place.clone(),
+            commit: "100ms",
+            guarantee: "exactly_once",
+            partitions: 12,
+            permits: 1_000,
+            model: "mock/small",
+            stages: "stages:\n  answer:\n    generate: { model: small, prompt: \"{{ event.text }}\" }\n",
+            sink: "outputs: [answer]",
+        }
+    }
 }
 
 /// A running engine with its models, and both ends of the log.
 pub struct Job {
-    /// The engine.
-    pub engine: Served,
+    /// The engine; none while it does not run.
+    pub engine: Option<Served>,
     /// The log, as any other process has it.
     pub log: Arc<dyn Log>,
     /// Reads the results.
     pub results: Box<dyn Follower>,
-    _models: Served,
+    /// CPU of the models beside ours.
+    pub models: Served,
+    name: String,
+    port: u16,
+    dir: PathBuf,
 }
 
 impl Job {
-    /// Starts it.
-    pub async fn start(plan: &Plan, dir: &Path) -> Job {
+    /// Everything but the engine.
+    pub async fn prepare(plan: &Plan, dir: &Path) -> Job {
+        std::fs::create_dir_all(dir).unwrap();
         let models = Served::mock_models(dir);
         let port = free_port();
         let name = format!("bench-{port}");
@@ -78,53 +104,73 @@ impl Job {
             Place::Local => String::new(),
             Place::Kafka { brokers } => format!(
                 "log:\n  kafka:\n    brokers: \"{brokers}\"\n    group_prefix: {name}\n    create: true\n    \
-                 commit_interval: {}\n    guarantee: {}\n    names: {{ costs: {name}.costs }}\n",
+                 commit_interval: {}\n    guarantee: {}\n    names: {{ costs: {name}.costs }}\n    \
+                 instance: one\n    client: {{ session.timeout.ms: 6000 }}\n",
                 plan.commit, plan.guarantee
             ),
         };
+        let url = format!("http://127.0.0.1:{}", models.port());
         let settings = format!(
             "vivremotion: 1\n{log}\
-             providers: {{ mock: {{ dialect: openai, base_url: \"http://127.0.0.1:{}/v1\", max_in_flight: 2000 }} }}\n\
-             models: {{ small: mock/small }}\n\
-             prices: {{ mock/small: [ {{ from: 2026-01-01, input: 1.00 USD, output: 2.00 USD }} ] }}\n\
-             engine: {{ permits: 1000 }}\n\
-             state: {}\n\
+             providers: {{ mock: {{ dialect: openai, base_url: \"{url}/v1\", max_in_flight: 20000 }} }}\n\
+             models: {{ small: \"{model}\", slow: simulated/m+slow-2s }}\n\
+             prices: {{ \"{model}\": [ {{ from: 2026-01-01, input: 1.00 USD, output: 2.00 USD }} ] }}\n\
+             engine: {{ permits: {permits} }}\n\
+             state: {state}\n\
              server: {{ listen: \"127.0.0.1:{port}\" }}\n",
-            models.port(),
-            dir.join("state").display()
+            model = plan.model,
+            permits = plan.permits,
+            state = dir.join("state").display()
         );
         let pipeline = format!(
-            "vivremotion: 1\npipeline: bench\nsource: {{ topic: {name}.in, from: earliest }}\n\
-             stages:\n  answer:\n    generate: {{ model: small, prompt: \"{{{{ event.text }}}}\" }}\n\
-             sink: {{ topic: {name}.out, outputs: [answer] }}\n"
+            "vivremotion: 1\npipeline: bench\nsource: {{ topic: {name}.in, from: earliest }}\n{stages}\
+             sink: {{ topic: {name}.out, {sink} }}\n",
+            stages = plan.stages.replace("MODELS", &url),
+            sink = plan.sink.replace("OUT", &format!("{name}.out")),
         );
-        let (settings_file, pipeline_file) = (dir.join("vivremotion.yaml"), dir.join("bench.yaml"));
-        std::fs::write(&settings_file, settings).unwrap();
-        std::fs::write(&pipeline_file, pipeline).unwrap();
-
+        std::fs::write(dir.join("vivremotion.yaml"), settings).unwrap();
+        std::fs::write(dir.join("bench.yaml"), pipeline).unwrap();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let settings =
-            settings::load(Some(&settings_file), &Process::beside(&settings_file)).unwrap();
+        let file = dir.join("vivremotion.yaml");
+        let settings = settings::load(Some(&file), &Process::beside(&file)).unwrap();
         let log = connect::log(&settings, &clock).await.map_err(|error| error.message).unwrap();
         let topic = |end: &str| Topic {
             name: format!("{name}.{end}").into(),
-            partitions: if log.name() == "kafka" { PARTITIONS } else { 1 },
+            partitions: if log.name() == "kafka" { plan.partitions } else { 1 },
             config: Vec::new(),
         };
         log.create(&[topic("in"), topic("out"), topic("costs")]).await.unwrap();
         let results = log.follow(&format!("{name}.out"), From::Earliest).await.unwrap();
-        let engine = Served::engine(dir, port, &settings_file, &pipeline_file);
-        Job { engine, log, results, _models: models }
+        Job { engine: None, log, results, models, name, port, dir: dir.to_owned() }
+    }
+
+    /// All of it.
+    pub async fn start(plan: &Plan, dir: &Path) -> Job {
+        let mut job = Job::prepare(plan, dir).await;
+        job.run();
+        job
+    }
+
+    /// Starts the engine, and waits until it is ready.
+    pub fn run(&mut self) {
+        let Job { dir, port, .. } = self;
+        let (settings, pipeline) = (dir.join("vivremotion.yaml"), dir.join("bench.yaml"));
+        self.engine = Some(Served::engine(dir, *port, &settings, &pipeline));
+    }
+
+    /// The engine that runs.
+    pub fn engine(&self) -> &Served {
+        self.engine.as_ref().unwrap()
     }
 
     /// The topic of the events.
     pub fn source(&self) -> Arc<str> {
-        format!("bench-{}.in", self.engine.port()).into()
+        format!("{}.in", self.name).into()
     }
 
     /// Bytes of keys and values in its call journal; 0 where it keeps none.
     pub async fn journaled(&self) -> usize {
-        let topic = format!("bench-{}.bench.journal", self.engine.port());
+        let topic = format!("{}.bench.journal", self.name);
         let Ok(mut journal) = self.log.follow(&topic, From::Earliest).await else { return 0 };
         let mut bytes = 0;
         while !journal.caught_up() {
@@ -135,28 +181,42 @@ impl Job {
         bytes
     }
 
-    /// Sends that many events and waits for their results; the time from the first to the last.
-    async fn round(&mut self, first: usize, events: usize) -> Duration {
-        let (log, topic) = (Arc::clone(&self.log), self.source());
-        let began = Instant::now();
-        let sending = tokio::spawn(async move {
-            for chunk in (first..first + events).collect::<Vec<_>>().chunks(1_000) {
-                let outputs = chunk.iter().map(|n| event(&topic, *n, None)).collect();
-                log.send(outputs).await.unwrap();
-            }
-        });
-        let (mut seen, mut last) = (0, Instant::now());
-        while seen < events {
+    /// Sends that many events as fast as the log takes them.
+    pub async fn send(log: Arc<dyn Log>, topic: Arc<str>, first: usize, events: usize) {
+        for chunk in (first..first + events).collect::<Vec<_>>().chunks(1_000) {
+            let outputs = chunk.iter().map(|n| event(&topic, *n, None)).collect();
+            log.send(outputs).await.unwrap();
+        }
+    }
+
+    /// Waits for that many results, and gives each with the moment it was seen.
+    pub async fn wait(&mut self, events: usize) -> Vec<(Instant, Record)> {
+        let (mut seen, mut last) = (Vec::with_capacity(events), Instant::now());
+        while seen.len() < events {
             let records = self.results.next(Duration::from_secs(1)).await.unwrap();
             if !records.is_empty() {
-                (seen, last) = (seen + records.len(), Instant::now());
+                last = Instant::now();
+                seen.extend(records.into_iter().map(|record| (last, record)));
             }
-            let stuck = last.elapsed() > STUCK;
-            assert!(!stuck, "{seen} of {events} results came\n{}", self.engine.last_words());
+            let (stuck, there) = (last.elapsed() > STUCK, seen.len());
+            let words = || self.engine.as_ref().map(Served::last_words).unwrap_or_default();
+            assert!(!stuck, "{there} of {events} results came\n{}", words());
         }
-        sending.await.unwrap();
-        began.elapsed()
+        seen
     }
+
+    /// Sends that many events and waits for their results.
+    pub async fn round(&mut self, first: usize, events: usize) -> Vec<(Instant, Record)> {
+        let sending = tokio::spawn(Job::send(Arc::clone(&self.log), self.source(), first, events));
+        let seen = self.wait(events).await;
+        sending.await.unwrap();
+        seen
+    }
+}
+
+/// A result's value.
+pub fn value(record: &Record) -> Value {
+    serde_json::from_slice(record.value.as_deref().unwrap_or_default()).unwrap()
 }
 
 /// Event number `n`, whose key is the number.
@@ -174,71 +234,4 @@ pub fn event(topic: &Arc<str>, n: usize, timestamp: Option<i64>) -> Output {
         headers: Vec::new(),
         timestamp,
     }
-}
-
-/// What a run costs.
-pub struct Cost {
-    /// Engine CPU per event, of each run.
-    pub cpu_us: Vec<f64>,
-    /// Events a second, of each run.
-    pub per_second: Vec<f64>,
-    /// Resident memory after the last.
-    pub rss_mib: f64,
-    /// The most it ever was.
-    pub peak_mib: f64,
-}
-
-/// Measures it, in one engine.
-pub async fn cost(plan: &Plan, dir: &Path, runs: usize) -> Cost {
-    let mut job = Job::start(plan, dir).await;
-    job.round(0, WARM.min(plan.events)).await;
-    let (mut cpu_us, mut per_second) = (Vec::new(), Vec::new());
-    for run in 1..=runs {
-        let before = job.engine.cpu();
-        let took = job.round(run * plan.events, plan.events).await;
-        let used = job.engine.cpu() - before;
-        cpu_us.push(used.as_secs_f64() * 1e6 / plan.events as f64);
-        per_second.push(plan.events as f64 / took.as_secs_f64());
-    }
-    let (rss_mib, peak_mib) = job.engine.memory();
-    Cost { cpu_us, per_second, rss_mib, peak_mib }
-}
-
-/// What exactly-once and the journal cost beside at-least-once without: the same load, in turns.
-pub struct Promise {
-    /// CPU per event with them, of each run.
-    pub with: Vec<f64>,
-    /// CPU per event without, of each run.
-    pub without: Vec<f64>,
-    /// More CPU, per cent, of each pair.
-    pub more: Vec<f64>,
-    /// Bytes journaled per event.
-    pub journaled: f64,
-}
-
-/// Measures both engines in turns, so that what else the machine does meets both.
-pub async fn promise(plan: &Plan, dir: &Path, runs: usize) -> Promise {
-    let other = Plan { guarantee: "at_least_once", place: plan.place.clone(), ..*plan };
-    let (here, there) = (dir.join("with"), dir.join("without"));
-    for dir in [&here, &there] {
-        std::fs::create_dir_all(dir).unwrap();
-    }
-    let mut jobs = [Job::start(plan, &here).await, Job::start(&other, &there).await];
-    let mut cpu: [Vec<f64>; 2] = [Vec::new(), Vec::new()];
-    for job in &mut jobs {
-        job.round(0, WARM.min(plan.events)).await;
-    }
-    for run in 1..=runs {
-        for (job, cpu) in jobs.iter_mut().zip(&mut cpu) {
-            let before = job.engine.cpu();
-            job.round(run * plan.events, plan.events).await;
-            let used = job.engine.cpu() - before;
-            cpu.push(used.as_secs_f64() * 1e6 / plan.events as f64);
-        }
-    }
-    let [with, without] = cpu;
-    let more = with.iter().zip(&without).map(|(a, b)| (a / b - 1.0) * 100.0).collect();
-    let events = WARM.min(plan.events) + runs * plan.events;
-    let journaled = jobs[0].journaled().await as f64 / events as f64;
-    Promise { with, without, more, journaled }
 }

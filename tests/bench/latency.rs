@@ -1,20 +1,18 @@
 //! Added latency, open loop: events are due at fixed moments, whether earlier ones were answered or not, and each is
 //! timed from the moment it was due until a reader of committed records has its result.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use vivremotion::base::clock::{Clock, SystemClock};
 
-use crate::work::{Job, Plan, event};
+use crate::engine::Served;
+use crate::job::{Job, event};
 
-/// Events a second.
-const RATE: u32 = 200;
-/// Events whose times don't count: the first connections are opened by them.
-const WARM: usize = 200;
 const STUCK: Duration = Duration::from_secs(60);
+/// Events that are sent together, at most: a timer is no finer.
+const TICK: Duration = Duration::from_millis(2);
 
 /// What the engine itself says of its part: histograms of its page.
 const PARTS: [(&str, &str); 4] = [
@@ -25,6 +23,7 @@ const PARTS: [(&str, &str); 4] = [
 ];
 
 /// Milliseconds, of each run.
+#[derive(Default)]
 pub struct Times {
     /// Half of the events were faster.
     pub p50: Vec<f64>,
@@ -34,37 +33,47 @@ pub struct Times {
     pub parts: Vec<(&'static str, f64)>,
 }
 
-/// Measures it, in one engine.
-pub async fn added(plan: &Plan, dir: &Path, runs: usize) -> Times {
-    let mut job = Job::start(plan, dir).await;
-    let mut first = 0;
-    run(&mut job, first, WARM).await;
-    first += WARM;
-    let mut times = Times { p50: Vec::new(), p99: Vec::new(), parts: Vec::new() };
+/// Measures it in a running engine, at so many events a second; `next` counts the events.
+pub async fn added(
+    job: &mut Job,
+    next: &mut usize,
+    rate: f64,
+    events: usize,
+    runs: usize,
+) -> Times {
+    // The first connections at this rate are not counted.
+    run(job, *next, rate, events / 10).await;
+    *next += events / 10;
+    let mut times = Times::default();
     for _ in 0..runs {
-        let mut took = run(&mut job, first, plan.events).await;
-        first += plan.events;
+        let mut took = run(job, *next, rate, events).await;
+        *next += events;
         took.sort();
         let at = |part: usize| took[(took.len() - 1) * part / 100].as_secs_f64() * 1e3;
         times.p50.push(at(50));
         times.p99.push(at(99));
     }
-    let part = |(name, histogram)| Some((name, job.engine.mean(histogram)?));
+    let part = |(name, histogram)| Some((name, job.engine().mean(histogram)?));
     times.parts = PARTS.into_iter().filter_map(part).collect();
     times
 }
 
-async fn run(job: &mut Job, first: usize, events: usize) -> Vec<Duration> {
+async fn run(job: &mut Job, first: usize, rate: f64, events: usize) -> Vec<Duration> {
     let (log, topic) = (Arc::clone(&job.log), job.source());
     let start = Instant::now() + Duration::from_millis(10);
-    let due = move |n: usize| start + Duration::from_secs(1) * n as u32 / RATE;
+    let due = move |n: usize| start + Duration::from_secs_f64(n as f64 / rate);
     let sending = tokio::spawn(async move {
-        let mut sent = Vec::with_capacity(events);
-        for n in 0..events {
+        let (mut sent, mut n) = (Vec::new(), 0);
+        while n < events {
             tokio::time::sleep_until(due(n).into()).await;
-            let (log, output) = (log.clone(), event(&topic, first + n, Some(SystemClock.now())));
+            let now = Instant::now() + TICK;
+            let together = (n..events).take_while(|n| due(*n) < now).count().max(1);
+            let time = SystemClock.now();
+            let outputs = (n..n + together).map(|n| event(&topic, first + n, Some(time))).collect();
+            n += together;
+            let log = log.clone();
             // One that takes long holds the next one up no more than another producer would.
-            sent.push(tokio::spawn(async move { log.send(vec![output]).await }));
+            sent.push(tokio::spawn(async move { log.send(outputs).await }));
         }
         for outcome in join_all(sent).await {
             outcome.unwrap().unwrap();
@@ -78,11 +87,12 @@ async fn run(job: &mut Job, first: usize, events: usize) -> Vec<Duration> {
         for record in &records {
             let key = record.key.as_ref().and_then(|key| std::str::from_utf8(key).ok());
             let n: usize = key.unwrap().parse().unwrap();
-            took.push(now - due(n - first));
+            took.push(now.saturating_duration_since(due(n - first)));
             last = now;
         }
         let (seen, stuck) = (took.len(), last.elapsed() > STUCK);
-        assert!(!stuck, "{seen} of {events} results came\n{}", job.engine.last_words());
+        let words = || job.engine.as_ref().map(Served::last_words).unwrap_or_default();
+        assert!(!stuck, "{seen} of {events} results came\n{}", words());
     }
     sending.await.unwrap();
     took

@@ -7,22 +7,28 @@ use vivremotion::context::memory::local::Local;
 use vivremotion::context::memory::words::Language;
 use vivremotion::context::memory::{Collection, Memory, Point, Query};
 
+use crate::report::Report;
+
 /// Questions of each kind.
 const QUESTIONS: usize = 40;
 
-/// Fills collections and prints a table: passages, dimensions, milliseconds of the median and the worst question.
-pub fn run(folder: &Path) {
+/// Fills collections and asks.
+pub fn run(folder: &Path, sizes: &[usize], report: &mut Report) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    println!("local memory          passages  dimensions     p50 ms    p99 ms");
-    for passages in [10_000, 100_000] {
+    for passages in sizes {
         for dimensions in [384, 512] {
             let file = folder.join(format!("{passages}-{dimensions}.db"));
-            runtime.block_on(measure(&file, passages, dimensions));
+            runtime.block_on(measure(&file, *passages, dimensions, report));
         }
     }
 }
 
-async fn measure(file: &Path, passages: usize, dimensions: usize) {
+async fn measure(file: &Path, passages: usize, dimensions: usize, report: &mut Report) {
+    let mut tell = |kind: &str, times: &[Duration]| {
+        let what = format!("{passages} passages of {dimensions} numbers: {kind}");
+        let times: Vec<f64> = times.iter().map(|time| time.as_secs_f64() * 1e3).collect();
+        report.add("M1", what, "ms", None, &times);
+    };
     let mut draw = Draw(1);
     let collection = Collection {
         name: "bench".into(),
@@ -64,11 +70,11 @@ async fn measure(file: &Path, passages: usize, dimensions: usize) {
             store.query(&collection, vec![query]).await.unwrap();
             // The first one of all reads the vectors into memory.
             match n {
-                0 if vector && !words => print_first(passages, dimensions, began.elapsed()),
+                0 if vector && !words => tell("vectors, first time", &[began.elapsed()]),
                 _ => times.push(began.elapsed()),
             }
         }
-        print(kind, passages, dimensions, times);
+        tell(kind, &times);
     }
     drop(store);
     let store = Local::with_cache(file, 0).await.unwrap();
@@ -79,19 +85,8 @@ async fn measure(file: &Path, passages: usize, dimensions: usize) {
         store.query(&collection, vec![query]).await.unwrap();
         times.push(began.elapsed());
     }
-    print("vectors, from the file", passages, dimensions, times);
-    let size = std::fs::metadata(file).unwrap().len() >> 20;
-    println!("  written in {:.1} s, {size} MiB", filled.as_secs_f64());
-}
-
-fn print_first(passages: usize, dimensions: usize, time: Duration) {
-    print("vectors, first time", passages, dimensions, vec![time]);
-}
-
-fn print(kind: &str, passages: usize, dimensions: usize, mut times: Vec<Duration>) {
-    times.sort();
-    let at = |part: usize| times[(times.len() - 1) * part / 100].as_secs_f64() * 1e3;
-    println!("{kind:22}{passages:>8}  {dimensions:>10}  {:>9.2} {:>9.2}", at(50), at(99));
+    tell("vectors, from the file", &times);
+    tell("all written", &[filled]);
 }
 
 /// Words as a language has them: a few very common, most of them rare.

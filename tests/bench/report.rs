@@ -1,86 +1,155 @@
 //! Figures, as people and as programs read them.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 
 /// One measured thing.
-pub struct Row {
-    name: String,
-    unit: &'static str,
-    goal: Option<f64>,
-    /// In order.
+#[derive(Clone)]
+pub struct Figure {
+    /// Of which row.
+    pub row: &'static str,
+    /// What was measured.
+    pub what: String,
+    /// Such as `µs`.
+    pub unit: &'static str,
+    /// What it should be; none for what only explains another.
+    pub goal: Option<Goal>,
+    /// One for each repetition, least first.
     values: Vec<f64>,
 }
 
-impl Row {
-    /// `goal`: not more than that.
-    pub fn new(name: String, unit: &'static str, goal: Option<f64>, values: &[f64]) -> Row {
-        let mut values = values.to_vec();
-        values.sort_by(f64::total_cmp);
-        Row { name, unit, goal, values }
+/// What a figure should be.
+#[derive(Clone, Copy)]
+pub enum Goal {
+    /// Not more.
+    AtMost(f64),
+    /// Not less.
+    AtLeast(f64),
+}
+
+impl Goal {
+    fn holds(self, value: f64) -> bool {
+        match self {
+            Goal::AtMost(most) => value <= most,
+            Goal::AtLeast(least) => value >= least,
+        }
     }
 
+    fn text(self) -> String {
+        match self {
+            Goal::AtMost(most) => format!("≤ {most}"),
+            Goal::AtLeast(least) => format!("≥ {least}"),
+        }
+    }
+}
+
+impl Figure {
     fn median(&self) -> f64 {
         let (half, odd) = (self.values.len() / 2, self.values.len() % 2 == 1);
         if odd { self.values[half] } else { (self.values[half - 1] + self.values[half]) / 2.0 }
     }
 
-    fn ends(&self) -> (f64, f64) {
-        (self.values[0], self.values[self.values.len() - 1])
+    /// Seconds are told to the millisecond.
+    fn digits(&self) -> usize {
+        if self.unit == "s" { 3 } else { 1 }
+    }
+
+    fn spread(&self) -> String {
+        let digits = self.digits();
+        match self.values.as_slice() {
+            [_] => String::new(),
+            [least, .., most] => format!("{least:.digits$} .. {most:.digits$}"),
+            [] => "nothing".to_owned(),
+        }
+    }
+
+    /// Whether it is as good as it should be; none without a goal.
+    fn pass(&self) -> Option<bool> {
+        self.goal.map(|goal| goal.holds(self.median()))
+    }
+
+    fn verdict(&self) -> &'static str {
+        match self.pass() {
+            Some(true) => "held",
+            Some(false) => "missed",
+            None => "",
+        }
     }
 }
 
 /// All of them.
 #[derive(Default)]
-pub struct Table {
-    rows: Vec<Row>,
-    absent: Vec<(String, String)>,
+pub struct Report {
+    figures: Vec<Figure>,
+    absent: Vec<(&'static str, String)>,
 }
 
-impl Table {
-    /// Adds a row, and says on standard error that it is there.
-    pub fn add(&mut self, row: Row) {
-        eprintln!("{}: {:.1} {}", row.name, row.median(), row.unit);
-        self.rows.push(row);
+impl Report {
+    /// Adds a figure, and says on standard error that it is there. No values are no figure.
+    pub fn add(
+        &mut self,
+        row: &'static str,
+        what: impl Into<String>,
+        unit: &'static str,
+        goal: Option<Goal>,
+        values: &[f64],
+    ) {
+        let mut values = values.to_vec();
+        values.sort_by(f64::total_cmp);
+        let figure = Figure { row, what: what.into(), unit, goal, values };
+        if figure.values.is_empty() {
+            return self.absent(row, format!("{}: nothing was measured", figure.what));
+        }
+        let (median, verdict, digits) = (figure.median(), figure.verdict(), figure.digits());
+        eprintln!("{row} {}: {median:.digits$} {unit} {verdict}", figure.what);
+        self.figures.push(figure);
     }
 
     /// Something that could not be measured.
-    pub fn absent(&mut self, name: &str, reason: &str) {
-        self.absent.push((name.to_owned(), reason.to_owned()));
+    pub fn absent(&mut self, row: &'static str, reason: String) {
+        self.absent.push((row, reason));
     }
 
     /// For people.
-    pub fn print(&self) {
-        println!("{:34}{:>10}{:>10}  {:<5}{:>20}", "", "goal", "median", "", "least .. most");
-        for row in &self.rows {
-            let goal = row.goal.map_or(String::new(), |goal| format!("≤ {goal:.0}"));
-            let (least, most) = row.ends();
-            let spread = match row.values.len() {
-                1 => String::new(),
-                _ => format!("{least:.1} .. {most:.1}"),
-            };
-            let missed = row.goal.is_some_and(|goal| row.median() > goal);
-            let mark = if missed { "  missed" } else { "" };
-            let (name, median, unit) = (&row.name, row.median(), row.unit);
-            println!("{name:34}{goal:>10}{median:>10.1}  {unit:<5}{spread:>20}{mark}");
+    pub fn markdown(&self) -> String {
+        let mut text = "| row | what | goal | median | least .. most | |\n\
+                        | --- | --- | ---: | ---: | ---: | --- |\n"
+            .to_owned();
+        for figure in &self.figures {
+            let (goal, digits) = (figure.goal.map_or(String::new(), Goal::text), figure.digits());
+            let _ = writeln!(
+                text,
+                "| {} | {} | {goal} | {:.digits$} {} | {} | {} |",
+                figure.row,
+                figure.what,
+                figure.median(),
+                figure.unit,
+                figure.spread(),
+                figure.verdict()
+            );
         }
-        for (name, reason) in &self.absent {
-            println!("{name}: not measured: {reason}");
+        for (row, reason) in &self.absent {
+            let _ = writeln!(text, "| {row} | not measured: {reason} | | | | |");
         }
+        text
     }
 
-    /// For programs: one line.
+    /// For programs.
     pub fn json(&self) -> Value {
-        let rows = self.rows.iter().map(|row| {
+        let rows = self.figures.iter().map(|figure| {
             json!({
-                "name": row.name,
-                "unit": row.unit,
-                "goal": row.goal,
-                "median": row.median(),
-                "values": row.values,
+                "id": figure.row,
+                "what": figure.what,
+                "unit": figure.unit,
+                "goal": figure.goal.map(Goal::text),
+                "figure": figure.median(),
+                "spread": [figure.values.first(), figure.values.last()],
+                "values": figure.values,
+                "pass": figure.pass(),
             })
         });
-        let absent =
-            self.absent.iter().map(|(name, reason)| json!({ "name": name, "reason": reason }));
+        let absent = self.absent.iter().map(|(row, reason)| json!({ "id": row, "reason": reason }));
         json!({ "rows": rows.collect::<Vec<_>>(), "absent": absent.collect::<Vec<_>>() })
     }
 }
