@@ -80,7 +80,9 @@ pub fn late_ends(stage: &Stage) -> Outcome {
             play.wrong.push(reason);
             break;
         }
-        let wait = play.between(Duration::from_millis(200), Duration::from_secs(2));
+        // Each costs a producer, and an engine that needs more than five within a minute gives up.
+        let (least, most) = stage.pick((200, 2_000), (10_000, 14_000));
+        let wait = play.between(Duration::from_millis(least), Duration::from_millis(most));
         time::pause(wait);
     }
     for held in proxy.settled() {
