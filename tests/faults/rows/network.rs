@@ -81,7 +81,7 @@ pub fn late_ends(stage: &Stage) -> Outcome {
             break;
         }
         // Each costs a producer, and an engine that needs more than five within a minute gives up.
-        let (least, most) = stage.pick((200, 2_000), (10_000, 14_000));
+        let (least, most) = stage.pick((200, 2_000), (16_000, 20_000));
         let wait = play.between(Duration::from_millis(least), Duration::from_millis(most));
         time::pause(wait);
     }
