@@ -98,10 +98,7 @@ impl Member {
                 let bytes: usize = events.iter().map(|event| event.consumed.size()).sum();
                 self.held_bytes -= bytes;
                 if let Some(settler) = &self.settler {
-                    for event in &events {
-                        let line = self.lines.get(&event.at.topic);
-                        line.into_iter().for_each(|line| settler.committed(line, event));
-                    }
+                    events.iter().for_each(|event| settler.committed(&self.lines, event));
                 }
                 self.outbox.succeeded();
                 self.watch.committed(events.len(), batch.outputs.len(), began.elapsed());

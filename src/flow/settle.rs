@@ -46,12 +46,13 @@ impl Settler {
         Settler { unsettled, task: tokio::spawn(settle(waiting)) }
     }
 
-    /// These were committed.
-    pub(super) fn committed(&self, line: &Arc<Line>, event: &Emitted) {
+    /// It was committed. Hardly any has an unsettled charge: only for those its pipeline is looked up.
+    pub(super) fn committed(&self, lines: &HashMap<Arc<str>, Arc<Line>>, event: &Emitted) {
         let (Some(completed), Some(journal)) = (&event.completed, &event.consumed.journal) else {
             return;
         };
         for charged in completed.attempts.iter().filter(|it| it.price_status == "unsettled") {
+            let Some(line) = lines.get(&event.at.topic) else { return };
             let one = Unsettled {
                 line: Arc::clone(line),
                 completed: Arc::clone(completed),

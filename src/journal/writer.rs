@@ -23,12 +23,18 @@ const AGAIN: Backoff = Backoff { base: Duration::from_millis(100), most: Duratio
 
 /// Writes the journal of one group. Dropped, it stops; what is not written then was in flight.
 pub struct Writer {
+    shared: Arc<Shared>,
+    queue: mpsc::UnboundedSender<Job>,
+    task: JoinHandle<()>,
+}
+
+/// What the handle and its task have in common.
+struct Shared {
+    log: Arc<dyn Log>,
     topic: Arc<str>,
     run: u64,
-    queue: mpsc::UnboundedSender<Job>,
-    state: Arc<State>,
-    log: Arc<dyn Log>,
-    task: JoinHandle<()>,
+    partitions: Mutex<HashMap<i32, Partition>>,
+    bytes: AtomicUsize,
 }
 
 /// Entries of one input partition that stand together.
@@ -41,12 +47,6 @@ struct Job {
 /// Topic and partition.
 type Input = (Arc<str>, i32);
 
-#[derive(Default)]
-struct State {
-    partitions: Mutex<HashMap<i32, Partition>>,
-    bytes: AtomicUsize,
-}
-
 #[derive(Default, Clone, Copy)]
 struct Partition {
     /// One past the highest offset known to be written.
@@ -55,7 +55,7 @@ struct Partition {
     pending: usize,
 }
 
-impl State {
+impl Shared {
     fn partitions(&self) -> MutexGuard<'_, HashMap<i32, Partition>> {
         self.partitions.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -65,26 +65,25 @@ impl Writer {
     /// Starts the task that writes to that topic. `run` tells this process from every other.
     pub fn start(log: Arc<dyn Log>, topic: Arc<str>, run: u64) -> Self {
         let (queue, waiting) = mpsc::unbounded_channel();
-        let state = Arc::<State>::default();
-        let shell =
-            Shell { log: Arc::clone(&log), journal: Arc::clone(&topic), run, state: state.clone() };
-        let task = tokio::spawn(shell.write(waiting));
-        Writer { topic, run, queue, state, log, task }
+        let (partitions, bytes) = Default::default();
+        let shared = Arc::new(Shared { log, topic, run, partitions, bytes });
+        let task = tokio::spawn(Arc::clone(&shared).write(waiting));
+        Writer { shared, queue, task }
     }
 
     /// The journal's topic.
     pub fn topic(&self) -> &Arc<str> {
-        &self.topic
+        &self.shared.topic
     }
 
     /// The log it writes to.
     pub fn log(&self) -> &Arc<dyn Log> {
-        &self.log
+        &self.shared.log
     }
 
     /// What tells this process from every other.
     pub fn run(&self) -> u64 {
-        self.run
+        self.shared.run
     }
 
     /// Puts an entry on its way. What waits is bounded by who admits events: see [`Writer::bytes`].
@@ -102,7 +101,7 @@ impl Writer {
     /// Waits until all that was appended before is written, or can't be.
     pub async fn flush(&self) {
         let (durable, done) = oneshot::channel();
-        let input = (Arc::clone(&self.topic), 0);
+        let input = (Arc::clone(&self.shared.topic), 0);
         drop(self.queue.send(Job { input, pieces: Vec::new(), durable: Some(durable) }));
         drop(done.await);
     }
@@ -110,9 +109,9 @@ impl Writer {
     fn push(&self, entry: Entry, durable: Option<oneshot::Sender<Result<(), StreamError>>>) {
         let input = (Arc::clone(&entry.place.topic), entry.place.partition);
         let pieces = record::pieces(entry);
-        self.state.partitions().entry(input.1).or_default().pending += pieces.len();
+        self.shared.partitions().entry(input.1).or_default().pending += pieces.len();
         let bytes: usize = pieces.iter().map(Piece::size).sum();
-        self.state.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.shared.bytes.fetch_add(bytes, Ordering::Relaxed);
         // The task lives as long as this handle.
         drop(self.queue.send(Job { input, pieces, durable }));
     }
@@ -120,24 +119,24 @@ impl Writer {
     /// One past the highest offset of a partition that is known to be written: whatever is appended from now on stands
     /// there or above.
     pub fn end(&self, partition: i32) -> i64 {
-        self.state.partitions().get(&partition).map_or(0, |known| known.end)
+        self.shared.partitions().get(&partition).map_or(0, |known| known.end)
     }
 
     /// Entries of a partition that are on their way.
     pub fn pending(&self, partition: i32) -> usize {
-        self.state.partitions().get(&partition).map_or(0, |known| known.pending)
+        self.shared.partitions().get(&partition).map_or(0, |known| known.pending)
     }
 
     /// A reader has found the journal of a partition to end there.
     pub fn learn(&self, partition: i32, end: i64) {
-        let mut partitions = self.state.partitions();
+        let mut partitions = self.shared.partitions();
         let known = partitions.entry(partition).or_default();
         known.end = known.end.max(end);
     }
 
     /// Bytes that wait to be written.
     pub fn bytes(&self) -> usize {
-        self.state.bytes.load(Ordering::Relaxed)
+        self.shared.bytes.load(Ordering::Relaxed)
     }
 }
 
@@ -159,16 +158,8 @@ fn ended() -> StreamError {
     StreamError { kind: StreamErrorKind::Unavailable, message }
 }
 
-/// What the writer's task has.
-struct Shell {
-    log: Arc<dyn Log>,
-    journal: Arc<str>,
-    run: u64,
-    state: Arc<State>,
-}
-
-impl Shell {
-    async fn write(self, mut waiting: mpsc::UnboundedReceiver<Job>) {
+impl Shared {
+    async fn write(self: Arc<Self>, mut waiting: mpsc::UnboundedReceiver<Job>) {
         while let Some(first) = waiting.recv().await {
             let (mut inputs, mut askers) = (BTreeMap::<Input, Vec<Piece>>::new(), Vec::new());
             let (mut entries, mut bytes) = (0, 0);
@@ -182,12 +173,12 @@ impl Shell {
                 next = if room { waiting.try_recv().ok() } else { None };
             }
             let records = inputs.iter().flat_map(|((topic, partition), pieces)| {
-                record::records(&self.journal, (topic, *partition), self.run, pieces)
+                record::records(&self.topic, (topic, *partition), self.run, pieces)
             });
             let outcome = self.written(records.collect()).await;
-            self.state.bytes.fetch_sub(bytes, Ordering::Relaxed);
+            self.bytes.fetch_sub(bytes, Ordering::Relaxed);
             {
-                let mut partitions = self.state.partitions();
+                let mut partitions = self.partitions();
                 for ((_, partition), pieces) in &inputs {
                     partitions.entry(*partition).or_default().pending -= pieces.len();
                 }
@@ -216,7 +207,7 @@ impl Shell {
         loop {
             match self.log.send(outputs.clone()).await {
                 Ok(ends) => {
-                    let mut partitions = self.state.partitions();
+                    let mut partitions = self.partitions();
                     for (TopicPartition { partition, .. }, end) in ends {
                         let known = partitions.entry(partition).or_default();
                         known.end = known.end.max(end);

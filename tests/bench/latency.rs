@@ -7,10 +7,8 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use vivremotion::base::clock::{Clock, SystemClock};
 
-use crate::engine::Served;
 use crate::job::{Job, event};
 
-const STUCK: Duration = Duration::from_secs(60);
 /// Events that are sent together, at most: a timer is no finer.
 const TICK: Duration = Duration::from_millis(2);
 
@@ -79,21 +77,12 @@ async fn run(job: &mut Job, first: usize, rate: f64, events: usize) -> Vec<Durat
             outcome.unwrap().unwrap();
         }
     });
-    let mut took = Vec::with_capacity(events);
-    let mut last = Instant::now();
-    while took.len() < events {
-        let records = job.results.next(Duration::from_secs(1)).await.unwrap();
-        let now = Instant::now();
-        for record in &records {
-            let key = record.key.as_ref().and_then(|key| std::str::from_utf8(key).ok());
-            let n: usize = key.unwrap().parse().unwrap();
-            took.push(now.saturating_duration_since(due(n - first)));
-            last = now;
-        }
-        let (seen, stuck) = (took.len(), last.elapsed() > STUCK);
-        let words = || job.engine.as_ref().map(Served::last_words).unwrap_or_default();
-        assert!(!stuck, "{seen} of {events} results came\n{}", words());
-    }
+    let seen = job.wait(events).await;
     sending.await.unwrap();
-    took
+    let took = seen.iter().map(|(at, record)| {
+        let key = record.key.as_ref().and_then(|key| std::str::from_utf8(key).ok());
+        let n: usize = key.unwrap().parse().unwrap();
+        at.saturating_duration_since(due(n - first))
+    });
+    took.collect()
 }

@@ -9,10 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::consumer::Consumer;
+use rdkafka::error::KafkaError;
 use rdkafka::groups::GroupMemberInfo;
 use tokio::time::Instant;
 
 use super::member::MemberConsumer;
+use super::poll::Poll;
+use crate::stream::TopicPartition;
 
 #[cfg(test)]
 mod tests;
@@ -26,9 +29,6 @@ const BALANCING: Duration = Duration::from_secs(15);
 /// Of one question to the broker.
 const ANSWER: Duration = Duration::from_secs(2);
 
-/// A topic and one of its partitions.
-pub(super) type Place = (String, i32);
-
 /// What the group looks like.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum View {
@@ -37,13 +37,13 @@ pub(super) enum View {
     /// It is being balanced, or can't be asked.
     Moving,
     /// Nobody has these.
-    Orphans(BTreeSet<Place>),
+    Orphans(BTreeSet<TopicPartition>),
 }
 
 /// When to look, and what to make of it.
 pub(super) struct Census {
     due: Instant,
-    suspects: Option<BTreeSet<Place>>,
+    suspects: Option<BTreeSet<TopicPartition>>,
 }
 
 impl Census {
@@ -77,16 +77,52 @@ impl Census {
     }
 }
 
+impl Poll {
+    /// Has the group balanced again when partitions have no owner.
+    pub(super) fn look_for_orphans(&mut self) {
+        let busy = self.draining.is_some() || self.after.is_some() || self.shared.closing();
+        if busy || !self.census.is_due(Instant::now()) {
+            return;
+        }
+        let topics = self.membership.topics.iter().map(|(topic, _)| Arc::clone(topic));
+        let view = match counts(&self.consumer, topics) {
+            Some(counts) => view(&self.consumer, &self.membership.group, &counts),
+            None => View::Moving,
+        };
+        if view == View::Whole && self.stirred {
+            self.stirred = self.subscribe(None).is_err();
+        }
+        let told = format!("{view:?}");
+        if self.census.judge(view, Instant::now()) {
+            let group = &*self.membership.group;
+            tracing::warn!(
+                target: "vivremotion::kafka", group, orphans = told,
+                "partitions have no owner, having the group balanced again"
+            );
+            // The client joins again when its subscription needs metadata that it has not got.
+            self.stirred = self.subscribe(Some(&format!("{group}.nobody"))).is_ok();
+        }
+    }
+
+    fn subscribe(&self, more: Option<&str>) -> Result<(), KafkaError> {
+        let topics = self.membership.topics.iter().map(|(topic, _)| &**topic);
+        let names: Vec<&str> = topics.chain(more).collect();
+        self.consumer.subscribe(&names)
+    }
+}
+
 /// Asks the broker.
-pub(super) fn view(consumer: &MemberConsumer, group: &str, topics: &[(Arc<str>, i32)]) -> View {
+fn view(consumer: &MemberConsumer, group: &str, topics: &[(Arc<str>, i32)]) -> View {
     let Ok(found) = consumer.fetch_group_list(Some(group), ANSWER) else { return View::Moving };
     let Some(stable) = found.groups().iter().find(|one| one.state() == "Stable") else {
         return View::Moving;
     };
     let owned = stable.members().iter().map(|member| GroupMemberInfo::assignment(member));
-    let mut orphans: BTreeSet<Place> = topics
+    let mut orphans: BTreeSet<TopicPartition> = topics
         .iter()
-        .flat_map(|(topic, count)| (0..*count).map(|partition| (topic.to_string(), partition)))
+        .flat_map(|(topic, count)| {
+            (0..*count).map(|partition| TopicPartition { topic: Arc::clone(topic), partition })
+        })
         .collect();
     for assignment in owned {
         // One that can't be read may have anything.
@@ -97,7 +133,7 @@ pub(super) fn view(consumer: &MemberConsumer, group: &str, topics: &[(Arc<str>, 
 }
 
 /// How many partitions each topic has; none when it can't be told.
-pub(super) fn counts(
+fn counts(
     consumer: &MemberConsumer,
     topics: impl Iterator<Item = Arc<str>>,
 ) -> Option<Vec<(Arc<str>, i32)>> {
@@ -111,7 +147,7 @@ pub(super) fn counts(
 
 /// An assignment of the consumer protocol: version, then topics with their partitions; nothing is the empty one.
 /// (<https://kafka.apache.org/protocol#The_Messages_ConsumerProtocolAssignment>)
-pub(super) fn read(bytes: &[u8]) -> Option<Vec<Place>> {
+fn read(bytes: &[u8]) -> Option<Vec<TopicPartition>> {
     if bytes.is_empty() {
         return Some(Vec::new());
     }
@@ -120,10 +156,11 @@ pub(super) fn read(bytes: &[u8]) -> Option<Vec<Place>> {
     for _ in 0..number(&mut rest)? {
         let (length, after) = rest.split_first_chunk()?;
         let (name, after) = after.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
-        let name = std::str::from_utf8(name).ok()?;
+        let topic: Arc<str> = std::str::from_utf8(name).ok()?.into();
         rest = after;
         for _ in 0..number(&mut rest)? {
-            places.push((name.to_owned(), number(&mut rest)?));
+            let partition = number(&mut rest)?;
+            places.push(TopicPartition { topic: Arc::clone(&topic), partition });
         }
     }
     Some(places)

@@ -18,9 +18,9 @@ use tokio::time::Instant;
 
 use super::copy::{copy, size};
 use super::member::{MemberConsumer, Rebalance, Shared};
-use super::orphans::{Census, View};
+use super::orphans::Census;
 use super::outlet::{Delivered, Outlet};
-use super::{fault, offsets, orphans};
+use super::{fault, offsets};
 use crate::base::halt::Halt;
 use crate::stream::{
     Delivery, Epoch, Membership, Record, Revocation, StreamError, StreamErrorKind, TopicPartition,
@@ -70,10 +70,10 @@ pub(super) struct Poll {
     pub(super) placed: HashSet<TopicPartition>,
     /// Paused in the client.
     paused: HashSet<TopicPartition>,
-    draining: Option<Draining>,
-    census: Census,
+    pub(super) draining: Option<Draining>,
+    pub(super) census: Census,
     /// The subscription has a topic that does not exist, so that the client joined again.
-    stirred: bool,
+    pub(super) stirred: bool,
     pub(super) after: Option<After>,
 }
 
@@ -83,7 +83,7 @@ pub(super) struct Held {
     pub(super) tenure: Arc<Halt>,
 }
 
-struct Draining {
+pub(super) struct Draining {
     partitions: Vec<TopicPartition>,
     since: Instant,
 }
@@ -232,38 +232,6 @@ impl Poll {
                 Some(Rebalance::Revoke { partitions, lost }) => self.revoke(partitions, lost),
             }
         }
-    }
-
-    /// Has the group balanced again when partitions have no owner.
-    fn look_for_orphans(&mut self) {
-        let busy = self.draining.is_some() || self.after.is_some() || self.shared.closing();
-        if busy || !self.census.is_due(Instant::now()) {
-            return;
-        }
-        let topics = self.membership.topics.iter().map(|(topic, _)| Arc::clone(topic));
-        let view = match orphans::counts(&self.consumer, topics) {
-            Some(counts) => orphans::view(&self.consumer, &self.membership.group, &counts),
-            None => View::Moving,
-        };
-        if view == View::Whole && self.stirred {
-            self.stirred = self.subscribe(None).is_err();
-        }
-        let told = format!("{view:?}");
-        if self.census.judge(view, Instant::now()) {
-            let group = &*self.membership.group;
-            tracing::warn!(
-                target: "vivremotion::kafka", group, orphans = told,
-                "partitions have no owner, having the group balanced again"
-            );
-            // The client joins again when its subscription needs metadata that it has not got.
-            self.stirred = self.subscribe(Some(&format!("{group}.nobody"))).is_ok();
-        }
-    }
-
-    fn subscribe(&self, more: Option<&str>) -> Result<(), KafkaError> {
-        let topics = self.membership.topics.iter().map(|(topic, _)| &**topic);
-        let names: Vec<&str> = topics.chain(more).collect();
-        self.consumer.subscribe(&names)
     }
 
     fn revoke(&mut self, partitions: Vec<TopicPartition>, lost: bool) {

@@ -9,8 +9,8 @@ use crate::services::{Need, Services};
 mod cost;
 mod delay;
 mod flight;
+mod memory;
 mod starts;
-mod store;
 
 /// What rows are given.
 pub struct Stage {
@@ -103,5 +103,5 @@ pub const ROWS: &[Row] = &[
         measure: starts::killed,
     },
     Row { name: "P11", title: "start and check", needs: &[], measure: starts::ready },
-    Row { name: "M1", title: "questions to the local memory", needs: &[], measure: store::asked },
+    Row { name: "M1", title: "questions to the local memory", needs: &[], measure: memory::asked },
 ];

@@ -4,9 +4,14 @@ use proptest::prelude::*;
 use tokio::time::Instant;
 
 use super::{BALANCING, Census, LATER, SOON, View, read};
+use crate::stream::TopicPartition;
+
+fn at(partition: i32) -> TopicPartition {
+    TopicPartition { topic: "in".into(), partition }
+}
 
 fn orphans(partitions: &[i32]) -> View {
-    View::Orphans(partitions.iter().map(|partition| ("in".to_owned(), *partition)).collect())
+    View::Orphans(partitions.iter().copied().map(at).collect())
 }
 
 #[test]
@@ -47,7 +52,7 @@ fn an_assignment_is_read_as_the_protocol_writes_it() {
     }
     // User data.
     bytes.extend((-1_i32).to_be_bytes());
-    let expected = BTreeSet::from([("in".to_owned(), 0), ("in".to_owned(), 7)]);
+    let expected = BTreeSet::from([at(0), at(7)]);
     assert_eq!(read(&bytes).map(|places| places.into_iter().collect()), Some(expected));
     assert_eq!(read(&bytes[..9]), None);
 }

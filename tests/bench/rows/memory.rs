@@ -7,18 +7,20 @@ use vivremotion::context::memory::local::Local;
 use vivremotion::context::memory::words::Language;
 use vivremotion::context::memory::{Collection, Memory, Point, Query};
 
+use super::Stage;
 use crate::report::Report;
 
 /// Questions of each kind.
 const QUESTIONS: usize = 40;
 
-/// Fills collections and asks.
-pub fn run(folder: &Path, sizes: &[usize], report: &mut Report) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+/// M1: fills collections and asks.
+pub fn asked(stage: &Stage, report: &mut Report) {
+    let (folder, sizes) =
+        (stage.services.dir("memory"), stage.pick(&[10_000, 100_000][..], &[1_000]));
     for passages in sizes {
         for dimensions in [384, 512] {
             let file = folder.join(format!("{passages}-{dimensions}.db"));
-            runtime.block_on(measure(&file, *passages, dimensions, report));
+            stage.block_on(measure(&file, *passages, dimensions, report));
         }
     }
 }
