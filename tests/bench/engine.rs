@@ -60,19 +60,6 @@ impl Served {
         process::memory(self.kept.pid())
     }
 
-    /// The mean of one of its histograms over all labels, in milliseconds; none while it is empty. `name` is the page's.
-    pub fn mean(&self, name: &str) -> Option<f64> {
-        let (_, page) = http_get(self.port, "/metrics").ok()?;
-        let sum = |end: &str| {
-            let series = page
-                .lines()
-                .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(end)));
-            series.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum::<f64>()
-        };
-        let count = sum("_count");
-        (count > 0.0).then(|| sum("_sum") / count * 1e3)
-    }
-
     /// The last of what it said.
     pub fn last_words(&self) -> String {
         self.kept.last_words()

@@ -7,18 +7,10 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use vivremotion::base::clock::{Clock, SystemClock};
 
-use crate::job::{Job, event};
+use crate::job::{Job, event, value};
 
 /// Events that are sent together, at most: a timer is no finer.
 const TICK: Duration = Duration::from_millis(2);
-
-/// What the engine itself says of its part: histograms of its page.
-const PARTS: [(&str, &str); 4] = [
-    ("record to admission, mean", "vivremotion_event_queue"),
-    ("admission to outbox, mean", "vivremotion_event_duration"),
-    ("model call, mean", "gen_ai_client_operation_duration"),
-    ("commit, mean", "vivremotion_commit_duration"),
-];
 
 /// Milliseconds, of each run.
 #[derive(Default)]
@@ -42,21 +34,42 @@ pub async fn added(
     // The first connections at this rate are not counted.
     run(job, *next, rate, events / 10).await;
     *next += events / 10;
-    let mut times = Times::default();
+    let (mut times, mut parts) = (Times::default(), [const { Vec::new() }; 3]);
     for _ in 0..runs {
         let mut took = run(job, *next, rate, events).await;
         *next += events;
-        took.sort();
-        let at = |part: usize| took[(took.len() - 1) * part / 100].as_secs_f64() * 1e3;
+        took.sort_by_key(|one| one.whole);
+        let at = |part: usize| took[(took.len() - 1) * part / 100].whole.as_secs_f64() * 1e3;
         times.p50.push(at(50));
         times.p99.push(at(99));
+        took.iter().for_each(|one| parts.iter_mut().zip(one.parts()).for_each(|(p, d)| p.push(d)));
     }
-    let part = |(name, histogram)| Some((name, job.engine().mean(histogram)?));
-    times.parts = PARTS.into_iter().filter_map(part).collect();
+    times.parts = PARTS.into_iter().zip(parts.map(half)).collect();
     times
 }
 
-async fn run(job: &mut Job, first: usize, rate: f64, events: usize) -> Vec<Duration> {
+/// Where the time of one event went, by its result.
+struct Took {
+    whole: Duration,
+    queue: f64,
+    run: f64,
+}
+
+const PARTS: [&str; 3] =
+    ["record to admission, p50", "admission to the last stage, p50", "last stage to reader, p50"];
+
+impl Took {
+    fn parts(&self) -> [f64; 3] {
+        [self.queue, self.run, self.whole.as_secs_f64() * 1e3 - self.queue - self.run]
+    }
+}
+
+fn half(mut all: Vec<f64>) -> f64 {
+    all.sort_by(f64::total_cmp);
+    all[all.len() / 2]
+}
+
+async fn run(job: &mut Job, first: usize, rate: f64, events: usize) -> Vec<Took> {
     let (log, topic) = (Arc::clone(&job.log), job.source());
     let start = Instant::now() + Duration::from_millis(10);
     let due = move |n: usize| start + Duration::from_secs_f64(n as f64 / rate);
@@ -82,7 +95,13 @@ async fn run(job: &mut Job, first: usize, rate: f64, events: usize) -> Vec<Durat
     let took = seen.iter().map(|(at, record)| {
         let key = record.key.as_ref().and_then(|key| std::str::from_utf8(key).ok());
         let n: usize = key.unwrap().parse().unwrap();
-        at.saturating_duration_since(due(n - first))
+        let result = value(record);
+        let millis = |name: &str| result[name].as_f64().unwrap() / 1e3;
+        Took {
+            whole: at.saturating_duration_since(due(n - first)),
+            queue: millis("queue_us"),
+            run: millis("duration_us"),
+        }
     });
     took.collect()
 }

@@ -33,8 +33,8 @@ pub fn added_latency(stage: &Stage, report: &mut Report) {
         report.add("P3", say("half load"), "1/s", None, &[rate]);
         report.add("P3", say("half load, p50"), "ms", Some(AtMost(p50)), &half.p50);
         report.add("P3", say("half load, p99"), "ms", p99.map(AtMost), &half.p99);
-        for (part, mean) in half.parts {
-            report.add("P3", say(&format!("  {part}")), "ms", None, &[mean]);
+        for (part, half) in half.parts {
+            report.add("P3", say(&format!("  {part}")), "ms", None, &[half]);
         }
     }
 }
