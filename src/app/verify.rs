@@ -381,11 +381,11 @@ impl<'a> Reading<'a> {
         self.audit.with_journal();
         let source = &self.plan.source.topic;
         self.outputs(journal, Some(Gone::Calls), async |audit, record| {
-            let spot = Spot::of(&record);
+            let (spot, at) = (Spot::of(&record), record.timestamp);
             match records::told(&record, source) {
                 Ok(told) => told.iter().try_for_each(|told| match told {
                     Told::Opened(run) => {
-                        audit.opened(&spot, *run);
+                        audit.opened(&spot, *run, at);
                         Ok(())
                     }
                     Told::Call(call) => audit.call(call),

@@ -46,6 +46,8 @@ pub enum CallWhat {
         attempt: Option<Uuid>,
         /// What it cost; none when the price is not known.
         amount: Option<Money>,
+        /// When it began, milliseconds since the epoch.
+        started_at: i64,
         /// Which answer it is, and to which question; none when it failed.
         answer: Option<Answered>,
     },
@@ -66,8 +68,10 @@ pub(super) struct Calls {
     paid: HashMap<(EventId, u64, u64), Paid>,
     /// Where an attempt was announced; dropped with its outcome.
     intents: HashMap<Uuid, i64>,
-    /// Where each process wrote first, by partition.
+    /// Where each process was last given a partition, or wrote first.
     runs: HashMap<(u64, i32), i64>,
+    /// Who has each partition.
+    owners: HashMap<i32, Owner>,
     pub within: u64,
     pub calls: u64,
 }
@@ -77,12 +81,28 @@ struct Paid {
     attempt: Uuid,
     run: u64,
     offset: i64,
+    late: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Owner {
+    run: u64,
+    /// Milliseconds since the epoch.
+    since: i64,
 }
 
 impl Calls {
     /// A process was given the partition: what comes before this, it could read.
-    pub fn opened(&mut self, spot: &Spot, run: u64) {
-        self.runs.entry((run, spot.partition)).or_insert(spot.offset);
+    pub fn opened(&mut self, spot: &Spot, run: u64, since: i64) {
+        self.runs.insert((run, spot.partition), spot.offset);
+        self.owners.insert(spot.partition, Owner { run, since });
+    }
+
+    /// Whether it is told by somebody who had lost the partition, or who began it before he lost and was given it again.
+    pub fn is_late(&self, call: &Call) -> bool {
+        let CallWhat::Outcome { started_at, .. } = call.what else { return false };
+        let owner = self.owners.get(&call.spot.partition);
+        owner.is_some_and(|owner| owner.run != call.run || started_at < owner.since)
     }
 
     /// Takes the next record of a partition.
@@ -102,13 +122,18 @@ impl Calls {
                 findings.judged(Check::C8, 1);
                 let announced = self.intents.remove(attempt);
                 let Some(Answered { place, digest }) = answer else { return };
-                let paid = Paid { attempt: *attempt, run: *run, offset: spot.offset };
+                let late = self.is_late(call);
+                let paid = Paid { attempt: *attempt, run: *run, offset: spot.offset, late };
                 let key = (*event, *place, *digest);
                 let Some(before) = self.paid.insert(key, paid) else { return };
                 if before.attempt == paid.attempt {
                     return; // The same record, sent twice.
                 }
-                self.again(before, announced.unwrap_or(spot.offset), call, findings);
+                match before.run == *run && (before.late || late) {
+                    // It was under way when the partition was lost, and came back.
+                    true => self.within += 1,
+                    false => self.again(before, announced.unwrap_or(spot.offset), call, findings),
+                }
             }
         }
     }
@@ -150,7 +175,7 @@ mod tests {
             event: EventId::new("c", "in", 0, 7, 0),
             input: 7,
             run,
-            what: CallWhat::Outcome { attempt, amount: None, answer },
+            what: CallWhat::Outcome { attempt, amount: None, started_at: 0, answer },
         }
     }
 
@@ -162,10 +187,29 @@ mod tests {
     fn an_outcome_that_came_after_the_partition_was_taken_over_could_not_be_known() {
         for (opened, within) in [(8, 1), (10, 0)] {
             let (mut calls, mut findings) = (Calls::default(), Findings::default());
-            calls.opened(&spot(opened), 2);
+            calls.opened(&spot(opened), 2, 0);
             calls.take(&outcome(9, 1), &mut findings);
             calls.take(&outcome(11, 2), &mut findings);
             assert_eq!(calls.within, within, "opened at {opened}");
+        }
+    }
+    #[test]
+    fn a_call_that_was_under_way_when_its_process_lost_the_partition_for_a_while_may_be_paid_again()
+    {
+        for (began, within) in [(90, 1), (110, 0)] {
+            let (mut calls, mut findings) = (Calls::default(), Findings::default());
+            calls.opened(&spot(8), 1, 100);
+            let mut first = outcome(9, 1);
+            if let CallWhat::Outcome { started_at, .. } = &mut first.what {
+                *started_at = began;
+            }
+            calls.take(&first, &mut findings);
+            let mut again = outcome(10, 1);
+            if let CallWhat::Outcome { started_at, attempt, .. } = &mut again.what {
+                (*started_at, *attempt) = (120, Some(Uuid::from_u128(99)));
+            }
+            calls.take(&again, &mut findings);
+            assert_eq!(calls.within, within, "began at {began}");
         }
     }
 }

@@ -342,9 +342,9 @@ impl Audit {
         }
     }
 
-    /// A process was given a partition, by the journal.
-    pub fn opened(&mut self, spot: &Spot, run: u64) {
-        self.calls.opened(spot, run);
+    /// A process was given a partition, by the journal; `at` in milliseconds since the epoch.
+    pub fn opened(&mut self, spot: &Spot, run: u64, at: i64) {
+        self.calls.opened(spot, run, at);
     }
 
     /// Takes a record of the journal.
@@ -353,7 +353,7 @@ impl Audit {
         let first = self.journaled.entry(call.spot.partition).or_insert(call.input);
         *first = call.input.min(*first);
         self.calls.take(call, &mut self.findings);
-        self.attempts.call(call);
+        self.attempts.call(call, self.calls.is_late(call));
         Ok(())
     }
 

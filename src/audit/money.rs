@@ -14,8 +14,8 @@ use crate::event::money::Money;
 #[derive(Debug, Default)]
 pub(super) struct Attempts {
     known: HashMap<Uuid, Attempt>,
-    /// Adjustments and where they stand: rare.
-    adjustments: Vec<(Uuid, Spot, EventId)>,
+    /// Adjustments by what they correct: rare.
+    adjustments: HashMap<Uuid, Adjustment>,
     ledger: Option<HashMap<String, Line>>,
 }
 
@@ -25,6 +25,16 @@ struct Attempt {
     charge: Option<Option<Money>>,
     unsettled: bool,
     journal: Journaled,
+    /// Told when the partition was somebody else's.
+    late: bool,
+}
+
+#[derive(Debug)]
+struct Adjustment {
+    spot: Spot,
+    event: EventId,
+    amount: Option<Money>,
+    unsettled: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -65,6 +75,7 @@ impl Attempts {
             charge: None,
             unsettled: *unsettled,
             journal: Journaled::Not,
+            late: false,
         });
         if known.charge.replace(*amount).is_some() {
             let message = format!("attempt {attempt} is told once more");
@@ -74,7 +85,8 @@ impl Attempts {
         known.unsettled = *unsettled;
         if let Some(adjusts) = charge.adjusts {
             known.journal = Journaled::Announced;
-            self.adjustments.push((adjusts, spot.clone(), *event));
+            let (spot, event, amount, unsettled) = (spot.clone(), *event, *amount, *unsettled);
+            self.adjustments.insert(adjusts, Adjustment { spot, event, amount, unsettled });
         }
         if let (Some(ledger), Some((asked, answered))) = (&mut self.ledger, charge.tokens) {
             let line = ledger.entry(charge.call.clone()).or_default();
@@ -100,8 +112,8 @@ impl Attempts {
         line.provided.1 += entry.tokens.1.cast_signed();
     }
 
-    /// Takes a record of the journal.
-    pub fn call(&mut self, call: &Call) {
+    /// Takes a record of the journal; `late` when the partition was somebody else's by then.
+    pub fn call(&mut self, call: &Call, late: bool) {
         let (attempt, journal) = match call.what {
             CallWhat::Intent { attempt } => (attempt, Journaled::Announced),
             CallWhat::Withdrawn { attempt } => {
@@ -116,7 +128,8 @@ impl Attempts {
             CallWhat::Other | CallWhat::Outcome { attempt: None, .. } => return,
         };
         let event = call.event;
-        let fresh = Attempt { event, charge: None, unsettled: false, journal: Journaled::Not };
+        let (charge, unsettled) = (None, false);
+        let fresh = Attempt { event, charge, unsettled, journal: Journaled::Not, late };
         let known = self.known.entry(attempt).or_insert(fresh);
         // An intent that was sent again does not undo an outcome.
         if !matches!(known.journal, Journaled::Ended(_)) {
@@ -132,27 +145,43 @@ impl Attempts {
         strict: bool,
         findings: &mut Findings,
     ) {
-        for (adjusts, spot, event) in &self.adjustments {
-            let there = self.known.get(adjusts).is_some_and(|known| known.charge.is_some());
-            if !there && closed(*event).is_some() {
-                let message = format!("it corrects attempt {adjusts}, of which there is no charge");
+        for (adjusts, Adjustment { spot, event, .. }) in &self.adjustments {
+            // A call that was told late has no charge of its own.
+            let known = self.known.get(adjusts);
+            let there = known.is_some_and(|a| a.charge.is_some() || a.journal != Journaled::Not);
+            if !there && closed(*event).is_some() && journaled.is_some_and(|it| it(*event)) {
+                let message = format!(
+                    "it corrects attempt {adjusts}, of which neither a charge nor the journal tells"
+                );
                 let spot = Some(spot.clone());
                 findings.add(Check::C7, "adjusts-nothing", spot, Some(*event), message);
             }
         }
         if let Some(journaled) = journaled {
-            let mut lost = 0_u64;
+            let (mut lost, mut late) = (0_u64, 0_u64);
             for (id, attempt) in &self.known {
                 // Nobody waits for the journal before an event is committed: a death may take its last records along.
                 if !strict && attempt.charge.is_some() && attempt.journal == Journaled::Not {
                     lost += 1;
                     continue;
                 }
+                // Nor for what is told when its event is somebody else's: he looks for that, as long as he lives.
+                let told = attempt.charge.is_some() || self.adjustments.contains_key(id);
+                if !strict && attempt.late && !told {
+                    late += 1;
+                    continue;
+                }
                 if journaled(attempt.event)
                     && let Some(spot) = closed(attempt.event)
                 {
-                    attempt.judge(*id, spot, findings);
+                    attempt.judge(*id, self.adjustments.get(id), spot, findings);
                 }
+            }
+            if late > 0 {
+                let message = format!(
+                    "{late} calls ended when their process had lost the partition, and no cost event tells of them"
+                );
+                findings.note(Check::C7, message);
             }
             if lost > 0 {
                 let message = format!(
@@ -206,11 +235,17 @@ impl Attempts {
 }
 
 impl Attempt {
-    fn judge(&self, id: Uuid, spot: Spot, findings: &mut Findings) {
+    fn judge(&self, id: Uuid, adjusted: Option<&Adjustment>, spot: Spot, findings: &mut Findings) {
         let mut wrong = |code, message| {
             findings.add(Check::C7, code, Some(spot.clone()), Some(self.event), message);
         };
-        match (self.charge, self.journal) {
+        // A call that was told late, was told as an adjustment of nothing.
+        let paid = match (self.charge, adjusted.map(|it| it.amount)) {
+            (Some(Some(charge)), Some(Some(difference))) => Some(Some(charge + difference)),
+            (charge, late) => charge.or(late),
+        };
+        let unsettled = adjusted.map_or(self.unsettled, |it| it.unsettled);
+        match (paid, self.journal) {
             (None, Journaled::Ended(_)) => {
                 wrong(
                     "no-cost",
@@ -229,12 +264,12 @@ impl Attempt {
                     format!("attempt {id} was paid, and the journal knows nothing of it"),
                 );
             }
-            (Some(charge), Journaled::Ended(amount)) if charge != amount && !self.unsettled => {
+            (Some(paid), Journaled::Ended(amount)) if paid != amount && !unsettled => {
                 let shown =
                     |amount: Option<Money>| amount.map_or("no price".to_owned(), |a| a.to_string());
                 let message = format!(
-                    "attempt {id} cost {} by its cost event and {} by the journal",
-                    shown(charge),
+                    "attempt {id} cost {} by its cost events and {} by the journal",
+                    shown(paid),
                     shown(amount)
                 );
                 wrong("unlike-journal", message);

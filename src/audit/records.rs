@@ -263,6 +263,7 @@ fn call(record: &Record, entry: Entry) -> Option<Call> {
         What::Outcome(Outcome { attempt, answer }) => CallWhat::Outcome {
             attempt: attempt.as_ref().map(|attempt| attempt.id.0),
             amount: attempt.as_ref().and_then(|attempt| attempt.amount),
+            started_at: attempt.as_ref().map_or(0, |attempt| attempt.started_at),
             answer: answer.map(|answer| Answered {
                 place: digest(&[
                     answer.stage.as_bytes(),

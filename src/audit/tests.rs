@@ -7,6 +7,8 @@ use crate::event::identity::Origin;
 use crate::event::money::Money;
 use crate::stream::{Extent, TopicPartition};
 
+mod money;
+
 const EVENTS: i64 = 12;
 /// Of the first record, milliseconds since the epoch.
 const START: i64 = 1_000_000;
@@ -100,7 +102,7 @@ fn intent(of: i64, at: i64, run: u64, attempt: Uuid) -> Call {
 fn outcome(of: i64, at: i64, run: u64, attempt: Uuid) -> Call {
     let answer = Some(Answered { place: 1, digest: of.unsigned_abs() });
     let amount = Some(Money(100 + i128::from(of)));
-    let what = CallWhat::Outcome { attempt: Some(attempt), amount, answer };
+    let what = CallWhat::Outcome { attempt: Some(attempt), amount, started_at: 0, answer };
     Call { spot: spot("journal", at), event: event(of), input: of, run, what }
 }
 
@@ -343,109 +345,6 @@ fn an_event_that_is_done_meanwhile_may_have_all_or_nothing() {
             || matches!(fact, Fact::Call(call) if call.event == event(11))
     };
     assert_eq!(meanwhile().without(of_last).found(), []);
-}
-
-#[test]
-fn c7_finds_money_that_does_not_sum_up() {
-    let less = History::clean().with(|fact| {
-        if let Fact::Answer(answer) = fact
-            && answer.event == event(4)
-        {
-            answer.total = Some((Money(1), 0));
-        }
-    });
-    let report = less.audit(|_| {});
-    assert_eq!(codes(&report), [(Check::C7, "total")]);
-    assert!(report.verdicts[6].findings[0].message.contains("0.000000103"), "{report:?}");
-    let unpriced = History::clean().with(|fact| {
-        if let Fact::Answer(answer) = fact
-            && answer.event == event(4)
-        {
-            answer.total = Some((Money(104), 1));
-        }
-    });
-    assert_eq!(unpriced.found(), [(Check::C7, "unpriced-calls")]);
-    let twice = History::clean().add(Fact::Charge(charge(4, 50)));
-    assert!(twice.found().contains(&(Check::C7, "cost-twice")));
-}
-
-#[test]
-fn c7_leaves_adjustments_outside_of_totals_and_finds_one_of_nothing() {
-    let adjustment = |adjusts| Charge {
-        attempt: Uuid::from_u128(77),
-        adjusts: Some(adjusts),
-        amount: Some(Money(-20)),
-        tokens: None,
-        ..charge(4, 50)
-    };
-    let right = History::clean().add(Fact::Charge(adjustment(attempt(4))));
-    assert_eq!(right.found(), []);
-    let wrong = History::clean().add(Fact::Charge(adjustment(Uuid::from_u128(78))));
-    assert_eq!(wrong.found(), [(Check::C7, "adjusts-nothing")]);
-}
-
-#[test]
-fn c7_finds_cost_events_that_the_journal_does_not_bear_out() {
-    let of = |call: &Call| call.event == event(4);
-    let lost = History::clean().without(|fact| matches!(fact, Fact::Call(call) if of(call)));
-    // Unless intents are strict, a death may take the last records of the journal along.
-    assert_eq!(lost.found(), []);
-    let mut lost = History::clean().without(|fact| matches!(fact, Fact::Call(call) if of(call)));
-    lost.terms.strict_intents = true;
-    assert_eq!(lost.found(), [(Check::C7, "not-journaled")]);
-    let untold = History::clean().add(Fact::Call(intent(4, 50, 1, Uuid::from_u128(9))));
-    assert_eq!(untold.found(), [(Check::C7, "no-cost")]);
-    let other = History::clean().with(|fact| {
-        if let Fact::Call(call) = fact
-            && call.event == event(4)
-            && let CallWhat::Outcome { amount, .. } = &mut call.what
-        {
-            *amount = Some(Money(1));
-        }
-    });
-    assert_eq!(other.found(), [(Check::C7, "unlike-journal")]);
-    let withdrawn = Call {
-        what: CallWhat::Withdrawn { attempt: Uuid::from_u128(9) },
-        ..intent(4, 51, 1, Uuid::from_u128(9))
-    };
-    let withdrawn = History::clean()
-        .add(Fact::Call(intent(4, 50, 1, Uuid::from_u128(9))))
-        .add(Fact::Call(withdrawn));
-    assert_eq!(withdrawn.found(), []);
-}
-
-fn ledger(history: History, change: impl Fn(i64, &mut Vec<Entry>), strict: bool) -> Report {
-    let mut history = history;
-    history.terms.strict_intents = strict;
-    for n in (0..EVENTS).filter(|n| due(*n) == Due::Result) {
-        let key = format!("{}/answer/1/0badcafe", event(n));
-        let mut entries = vec![Entry { key, delivered: true, tokens: (10, 5) }];
-        change(n, &mut entries);
-        history.facts.extend(entries.into_iter().map(Fact::Entry));
-    }
-    history.audit(Audit::with_ledger)
-}
-
-#[test]
-fn c7_finds_where_the_provider_has_another_account() {
-    assert_eq!(codes(&ledger(History::clean(), |_, _| {}, true)), []);
-    let other = |n, entries: &mut Vec<Entry>| entries[0].tokens.1 += u64::from(n == 4);
-    let report = ledger(History::clean(), other, false);
-    assert_eq!(codes(&report), [(Check::C7, "unlike-provider")]);
-    let never = |n, entries: &mut Vec<Entry>| entries[0].delivered = n != 4;
-    let report = ledger(History::clean(), never, false);
-    assert_eq!(codes(&report), [(Check::C7, "unlike-provider")]);
-    // An answer that was on its way when a process died is told with strict intents only.
-    let more = |n, entries: &mut Vec<Entry>| {
-        if n == 4 {
-            entries.push(entries[0].clone());
-        }
-    };
-    let report = ledger(History::clean(), more, false);
-    assert_eq!(codes(&report), []);
-    assert!(report.verdicts[6].notes[0].starts_with("1 answers of the provider"), "{report:?}");
-    let report = ledger(History::clean(), more, true);
-    assert_eq!(codes(&report), [(Check::C7, "untold-call")]);
 }
 
 #[test]

@@ -97,9 +97,6 @@ impl Member {
                 }
                 let bytes: usize = events.iter().map(|event| event.consumed.size()).sum();
                 self.held_bytes -= bytes;
-                if let Some(settler) = &self.settler {
-                    events.iter().for_each(|event| settler.committed(&self.lines, event));
-                }
                 self.outbox.succeeded();
                 self.watch.committed(events.len(), batch.outputs.len(), began.elapsed());
                 Ok(())

@@ -19,6 +19,9 @@ use crate::base::halt::Halt;
 use crate::journal::Binding;
 use crate::stream::{Epoch, Record, TopicPartition};
 
+/// The part of all bytes that may wait to be started, one in so many.
+const WAITING: usize = 4;
+
 /// A record that is to be processed, under the assignment it came with.
 pub struct Consumed {
     /// The record.
@@ -59,11 +62,16 @@ impl Consumed {
 
     /// Bytes it holds.
     pub fn size(&self) -> usize {
-        let len = |part: &Option<bytes::Bytes>| part.as_ref().map_or(0, bytes::Bytes::len);
-        let Record { key, value, headers, .. } = &self.record;
-        let headers: usize = headers.iter().map(|(name, value)| name.len() + len(value)).sum();
-        len(key) + len(value) + headers + size_of::<Consumed>()
+        size(&self.record)
     }
+}
+
+/// Bytes that a record holds while it is here.
+pub fn size(record: &Record) -> usize {
+    let len = |part: &Option<bytes::Bytes>| part.as_ref().map_or(0, bytes::Bytes::len);
+    let Record { key, value, headers, .. } = record;
+    let headers: usize = headers.iter().map(|(name, value)| name.len() + len(value)).sum();
+    len(key) + len(value) + headers + size_of::<Consumed>()
 }
 
 /// An event that ended, or one whose outputs were replaced by its dead letter.
@@ -80,8 +88,13 @@ impl Member {
         if partition.drain_by.is_some() {
             return;
         }
-        partition.pending.push_back(Pending::Record(record));
-        if partition.pending.len() > 1 || !self.start_next(&at) {
+        let first = partition.ahead.is_empty();
+        partition.ahead.push(Pending::Record(record));
+        if first && self.start_next(&at) {
+            return;
+        }
+        let (bytes, partitions) = (self.bounds.bytes / WAITING, self.partitions.len());
+        if self.partitions.get(&at).is_some_and(|p| p.ahead.is_full(bytes, partitions)) {
             self.pause(&at);
         }
     }
@@ -92,38 +105,31 @@ impl Member {
         let mut waiting: Vec<TopicPartition> = self
             .partitions
             .iter()
-            .filter(|(_, p)| (p.paused || !p.pending.is_empty()) && p.drain_by.is_none())
+            .filter(|(_, p)| (p.paused || !p.ahead.is_empty()) && p.drain_by.is_none())
             .map(|(at, _)| at.clone())
             .collect();
+        let (bytes, partitions) = (self.bounds.bytes / WAITING, self.partitions.len());
         while !waiting.is_empty() {
             waiting.retain(|at| {
+                let started = self.start_next(at);
                 let Some(partition) = self.partitions.get_mut(at) else { return false };
-                if !partition.pending.is_empty() {
-                    return self.start_next(at);
-                }
-                let flows = partition.paused && partition.tracker.has_room();
-                let line = Arc::clone(&partition.line);
-                if flows
-                    && self.has_room(2, &line.emitter.plan.name)
-                    && let Some(partition) = self.partitions.get_mut(at)
-                {
+                if partition.paused && partition.ahead.is_low(bytes, partitions) {
                     partition.paused = false;
                     self.reader.pause(at, false);
                 }
-                false
+                started
             });
         }
     }
 
-    /// Whether another event of a pipeline may start; with `share` 2 below half of the bounds, so that what was paused is
-    /// not paused again at once.
-    fn has_room(&self, share: usize, pipeline: &Arc<str>) -> bool {
+    /// Whether another event of a pipeline may start.
+    fn has_room(&self, pipeline: &Arc<str>) -> bool {
         !self.leaving
-            && self.flying < self.bounds.permits / share
-            && self.held_bytes < self.bounds.bytes / share
-            && self.outbox.bytes() < self.bounds.outbox / share
+            && self.flying < self.bounds.permits
+            && self.held_bytes < self.bounds.bytes
+            && self.outbox.bytes() < self.bounds.outbox
             && self.held_back.is_empty()
-            && self.keeping.as_ref().is_none_or(|k| k.writer.bytes() < self.bounds.outbox / share)
+            && self.keeping.as_ref().is_none_or(|k| k.writer.bytes() < self.bounds.outbox)
             && !self.outages.pauses(pipeline)
     }
 
@@ -133,11 +139,11 @@ impl Member {
         else {
             return false;
         };
-        let room = self.has_room(1, &line.emitter.plan.name);
+        let room = self.has_room(&line.emitter.plan.name);
         let Some(partition) = self.partitions.get_mut(at) else { return false };
-        let Some(pending) = partition.pending.pop_front() else { return false };
+        let Some(pending) = partition.ahead.pop() else { return false };
         if !room || partition.notebook.as_ref().is_some_and(Notebook::is_restoring) {
-            partition.pending.push_front(pending);
+            partition.ahead.put_back(pending);
             return false;
         }
         let (lane, consumed) = match pending {
@@ -145,7 +151,7 @@ impl Member {
             Pending::Record(record) => match partition.tracker.receive(record.offset) {
                 Receive::Skip => return true,
                 Receive::Hold => {
-                    partition.pending.push_front(Pending::Record(record));
+                    partition.ahead.put_back(Pending::Record(record));
                     return false;
                 }
                 Receive::Run => {
@@ -170,7 +176,7 @@ impl Member {
             Arrival::Queued => {}
             Arrival::Full(consumed) => {
                 if let Some(partition) = self.partitions.get_mut(at) {
-                    partition.pending.push_front(Pending::Tracked(lane, consumed));
+                    partition.ahead.put_back(Pending::Tracked(lane, consumed));
                 }
                 return false;
             }
@@ -214,7 +220,10 @@ impl Member {
                     self.outbox.push(event, Instant::now());
                 }
             }
-            None => self.held_bytes -= event.consumed.size(),
+            None => {
+                self.held_bytes -= event.consumed.size();
+                self.overhear(&event);
+            }
         }
         if let (Some(lane), Some(next)) = (lane, next) {
             self.start(lane, next);

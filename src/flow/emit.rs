@@ -22,6 +22,7 @@ use crate::codec::{Codec, CodecErrorKind};
 use crate::event::cost::{Attempt, CostEvent};
 use crate::event::identity::Origin;
 use crate::event::ids::{AttemptId, EventId, ResultId};
+use crate::event::money::Money;
 use crate::event::result::ResultEvent;
 use crate::journal::Pages;
 use crate::stage::{Effect, Publish};
@@ -274,8 +275,9 @@ async fn costs(
     attempts: &[Attempt],
 ) -> Result<Vec<Output>, Refusal> {
     let mut outputs = Vec::with_capacity(attempts.len());
+    let event = completed.map(Completed::event);
     for attempt in attempts {
-        let cost = report::cost(emitter, known, completed, attempt);
+        let cost = report::cost(emitter, known, event, attempt);
         outputs.push(told(emitter, known, &cost).await?);
     }
     Ok(outputs)
@@ -296,21 +298,21 @@ async fn told(emitter: &Emitter, known: &Known<'_>, cost: &CostEvent) -> Result<
     })
 }
 
-/// The cost event that corrects a charge whose outcome is known now; none where nothing is to be corrected.
+/// The cost event of a call that was told otherwise, or not at all, before its outcome was known: the difference to what
+/// was charged for it.
 pub async fn adjustment(
     emitter: &Emitter,
-    completed: &Completed,
-    charged: &Attempt,
-    known: Attempt,
-) -> Result<Option<Output>, Refusal> {
-    let (Some(ceiling), Some(amount)) = (charged.amount, known.amount) else { return Ok(None) };
-    let of = Known::of(completed);
-    let mut cost = report::cost(emitter, &of, Some(completed), &known);
-    cost.identity.id = AttemptId::adjusting(charged.id).to_string();
+    known: &Known<'_>,
+    event: Option<&serde_json::Value>,
+    charged: Money,
+    attempt: &Attempt,
+) -> Result<Output, Refusal> {
+    let mut cost = report::cost(emitter, known, event, attempt);
+    cost.identity.id = AttemptId::adjusting(attempt.id).to_string();
     cost.kind = "adjustment";
-    cost.adjusts = Some(charged.id.to_string());
-    cost.amount = Some(amount - ceiling);
-    told(emitter, &of, &cost).await.map(Some)
+    cost.adjusts = Some(attempt.id.to_string());
+    cost.amount = attempt.amount.map(|amount| amount - charged);
+    told(emitter, known, &cost).await
 }
 
 /// A result, or the user's own value in its place: with the key of the input.

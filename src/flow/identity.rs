@@ -49,6 +49,13 @@ pub struct Who {
 }
 
 impl Who {
+    /// An event of which nothing but its record's headers can be read.
+    pub fn of_headers(headers: &Headers) -> Self {
+        let (request_id, subject) =
+            (text_header(headers, "ce_id"), text_header(headers, "ce_subject"));
+        Who { request_id, subject, ..Who::unknown() }
+    }
+
     /// An event about which nothing is known, such as one that can't be decoded.
     pub fn unknown() -> Self {
         Who {

@@ -18,12 +18,12 @@ use super::consume::{Consumed, Finished};
 use super::emit::Emitted;
 use super::gate::Gate;
 use super::lanes::Lanes;
+use super::late::{Step, Takeover, Tenure};
 use super::notebook::{Keeping, Notebook};
 use super::outage::Outages;
 use super::outbox::{Limits, Outbox};
 use super::partition::{Partition, Pending};
 use super::recover::{HeldBack, RESTORES, Restored, drop_held_back};
-use super::settle::Settler;
 use super::workers::Workers;
 use crate::base::clock::Clock;
 use crate::journal::Memory;
@@ -101,7 +101,8 @@ pub struct Member {
     pub(super) gate: Gate,
     pub(super) held_back: VecDeque<HeldBack>,
     pub(super) keeping: Option<Keeping>,
-    pub(super) settler: Option<Settler>,
+    pub(super) takeovers: HashMap<Tenure, Takeover>,
+    pub(super) late: FuturesUnordered<BoxFuture<'static, Step>>,
     pub(super) restoring: FuturesUnordered<BoxFuture<'static, Restored>>,
     pub(super) restores: Arc<Semaphore>,
     pub(super) finished: (mpsc::UnboundedSender<Finished>, mpsc::UnboundedReceiver<Finished>),
@@ -170,7 +171,8 @@ impl Member {
             workers,
             gate,
             held_back: VecDeque::new(),
-            settler: None,
+            takeovers: HashMap::new(),
+            late: FuturesUnordered::new(),
             keeping,
             restoring: FuturesUnordered::new(),
             restores: Arc::new(Semaphore::new(RESTORES)),
@@ -191,7 +193,6 @@ impl Member {
     /// Works until `asked` resolves, or until everything is done that was asked for, then drains and leaves the group.
     pub async fn work(mut self, asked: impl Future<Output = ()>) -> Result<Left, StreamError> {
         let mut asked = std::pin::pin!(asked);
-        self.settler = self.keeping.as_ref().map(|_| Settler::start());
         let mut why = Left::Asked;
         loop {
             self.start_commit();
@@ -219,6 +220,7 @@ impl Member {
                     self.after_commit(job, outcome)?;
                 }
                 Some(restored) = self.restoring.next() => self.restored(restored)?,
+                Some(step) = self.late.next() => self.look(step),
                 () = &mut asked, if !self.leaving => self.leave(),
                 () = sleep_until(wake) => {}
                 delivery = self.reader.next() => match delivery {
@@ -256,6 +258,8 @@ impl Member {
                     .map(|keeping| Notebook::new(keeping, &assignment, permits));
                 if let Some(notebook) = &notebook {
                     self.restore(&assignment, notebook);
+                    let takeover = Takeover::new(assignment.progress.clone());
+                    self.takeovers.insert((at.clone(), assignment.epoch), takeover);
                 }
                 let mut partition = Partition::new(assignment, Arc::clone(line), notebook);
                 let progress = partition.tracker.committed();
@@ -300,8 +304,7 @@ impl Member {
         let Some(partition) = self.partitions.get_mut(at) else { return };
         partition.drain_by.get_or_insert(by);
         let epoch = partition.tracker.epoch();
-        let pending = partition.pending.drain(..);
-        let tracked = pending.filter_map(|pending| match pending {
+        let tracked = partition.ahead.take().into_iter().filter_map(|pending| match pending {
             Pending::Tracked(_, consumed) => Some(consumed),
             Pending::Record(_) => None,
         });
@@ -338,7 +341,8 @@ impl Member {
         epoch: crate::stream::Epoch,
     ) {
         partition.tenure.set();
-        let tracked = partition.pending.drain(..).filter_map(|pending| match pending {
+        self.hand_over((at.clone(), epoch), partition.tracker.committed());
+        let tracked = partition.ahead.take().into_iter().filter_map(|pending| match pending {
             Pending::Tracked(_, consumed) => Some(consumed),
             Pending::Record(_) => None,
         });
@@ -358,7 +362,7 @@ impl Member {
         let hurry = self.leaving || self.partitions.values().any(|p| p.drain_by.is_some());
         let commit = self.outbox.due(hurry).filter(|_| self.writer.is_some());
         let drains = self.partitions.values().filter_map(|partition| partition.drain_by);
-        let waiting = self.partitions.values().any(|p| !p.pending.is_empty());
+        let waiting = self.partitions.values().any(|p| !p.ahead.is_empty());
         let look = match () {
             // The journal tells nobody that it has been written, the gate nobody that it is free.
             () if hurry || !self.held_back.is_empty() => 5,
@@ -374,7 +378,7 @@ impl Member {
         until.iter().all(|(at, end)| {
             self.partitions.get(at).is_some_and(|partition| {
                 let tracker = &partition.tracker;
-                partition.pending.is_empty()
+                partition.ahead.is_empty()
                     && tracker.open() == 0
                     && tracker.committed().base >= *end
             })

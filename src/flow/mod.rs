@@ -39,6 +39,7 @@ pub mod gate;
 pub mod headers;
 pub mod identity;
 pub mod lanes;
+mod late;
 pub mod member;
 pub mod meter;
 pub mod notebook;
@@ -52,7 +53,6 @@ pub mod report;
 pub mod run;
 pub mod schedule;
 pub mod scope;
-mod settle;
 pub mod tracker;
 pub mod unit;
 pub mod workers;
@@ -120,11 +120,7 @@ pub async fn unwritable(line: &Line, event: &Emitted, reason: String) -> Emitted
 async fn refused(line: &Line, consumed: &Arc<Consumed>, refusal: Refusal) -> Emitted {
     let (id, origin, replay_of) = identify(&line.decoder.cluster, consumed);
     let headers = &consumed.record.headers;
-    let who = Who {
-        request_id: identity::text_header(headers, "ce_id"),
-        subject: identity::text_header(headers, "ce_subject"),
-        ..Who::unknown()
-    };
+    let who = Who::of_headers(headers);
     let traceparent = identity::text_header(headers, "traceparent");
     let known = Known {
         consumed,

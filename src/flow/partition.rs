@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::Line;
-use super::consume::Consumed;
+use super::consume::{Consumed, size};
 use super::lanes::Lane;
 use super::notebook::Notebook;
 use super::tracker::Tracker;
@@ -22,14 +22,81 @@ pub enum Pending {
     Tracked(Lane, Arc<Consumed>),
 }
 
+impl Pending {
+    fn size(&self) -> usize {
+        match self {
+            Pending::Record(record) => size(record),
+            Pending::Tracked(_, consumed) => consumed.size(),
+        }
+    }
+}
+
+/// Records of a partition that wait here before the log is asked to hold its own back. Less would leave the engine idle:
+/// a client that goes on after a pause has thrown away what it had, and fetches it again.
+const MOST: usize = 4_096;
+/// Their bytes.
+const MOST_BYTES: usize = 8 << 20;
+
+/// What waits to be started, in order.
+#[derive(Debug, Default)]
+pub struct Ahead {
+    waiting: VecDeque<Pending>,
+    bytes: usize,
+}
+
+impl Ahead {
+    /// The newest.
+    pub fn push(&mut self, pending: Pending) {
+        self.bytes += pending.size();
+        self.waiting.push_back(pending);
+    }
+
+    /// One that could not be started after all.
+    pub fn put_back(&mut self, pending: Pending) {
+        self.bytes += pending.size();
+        self.waiting.push_front(pending);
+    }
+
+    /// The oldest.
+    pub fn pop(&mut self) -> Option<Pending> {
+        let oldest = self.waiting.pop_front()?;
+        self.bytes -= oldest.size();
+        Some(oldest)
+    }
+
+    /// All, in order.
+    pub fn take(&mut self) -> VecDeque<Pending> {
+        std::mem::take(self).waiting
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Whether no more should come, when one partition of so many shares these bytes.
+    pub fn is_full(&self, bytes: usize, partitions: usize) -> bool {
+        self.waiting.len() >= MOST || self.bytes >= share(bytes, partitions)
+    }
+
+    /// Whether more may come again.
+    pub fn is_low(&self, bytes: usize, partitions: usize) -> bool {
+        self.waiting.len() <= MOST / 2 && self.bytes <= share(bytes, partitions) / 2
+    }
+}
+
+fn share(bytes: usize, partitions: usize) -> usize {
+    MOST_BYTES.min(bytes / partitions.max(1))
+}
+
 /// See the module.
 pub struct Partition {
     /// The pipeline that reads it.
     pub line: Arc<Line>,
     /// Its offsets.
     pub tracker: Tracker,
-    /// What waits to be started, in order.
-    pub pending: VecDeque<Pending>,
+    /// What waits to be started.
+    pub ahead: Ahead,
     /// Whether the log was asked to hold its records back.
     pub paused: bool,
     /// Events that run now.
@@ -51,7 +118,7 @@ impl Partition {
             line,
             end: assignment.end,
             tracker: Tracker::new(assignment.epoch, assignment.progress),
-            pending: VecDeque::new(),
+            ahead: Ahead::default(),
             paused: false,
             flying: 0,
             drain_by: None,

@@ -32,7 +32,8 @@ const RESTORE_AGAIN: Backoff =
 pub(super) struct Restored {
     at: TopicPartition,
     epoch: Epoch,
-    memory: Result<Memory, StreamError>,
+    /// With where the journal ended.
+    memory: Result<(Memory, i64), StreamError>,
 }
 
 /// Takes the events of a partition out of those that are held back.
@@ -116,13 +117,17 @@ impl Member {
 
     pub(super) fn restored(&mut self, restored: Restored) -> Result<(), StreamError> {
         let Restored { at, epoch, memory } = restored;
-        let memory = memory?;
+        let (memory, until) = memory?;
         let Some(partition) = self.partitions.get_mut(&at) else { return Ok(()) };
         if partition.tracker.epoch() == epoch
             && let Some(notebook) = &mut partition.notebook
         {
             self.watch.restored(&at, &memory);
+            if let Some(takeover) = self.takeovers.get_mut(&(at.clone(), epoch)) {
+                takeover.restored(&memory, until);
+            }
             notebook.restored(memory);
+            self.later((at, epoch), 0);
         }
         Ok(())
     }

@@ -47,7 +47,7 @@ pub fn result(emitter: &Emitter, known: &Known<'_>, subject: Subject<'_>) -> Res
         identity: Identity {
             id: result_id(plan, known.id, "result", 0).to_string(),
             kind: "vivremotion.result".to_owned(),
-            ..identity(emitter, known, completed)
+            ..identity(emitter, known, completed.map(Completed::event))
         },
         event_id: known.id.to_string(),
         request_id: known.who.request_id.as_deref().map(str::to_owned),
@@ -99,8 +99,7 @@ fn total(attempts: &[Attempt]) -> (Option<Money>, i32) {
     (amount, i32::try_from(unpriced).unwrap_or(i32::MAX))
 }
 
-fn identity(emitter: &Emitter, known: &Known<'_>, completed: Option<&Completed>) -> Identity {
-    let event = completed.map(|completed| &completed.enriched.admitted.decoded.event);
+fn identity(emitter: &Emitter, known: &Known<'_>, event: Option<&Json>) -> Identity {
     Identity {
         id: String::new(),
         source: format!("vivremotion/{}", emitter.plan.name),
@@ -113,11 +112,11 @@ fn identity(emitter: &Emitter, known: &Known<'_>, completed: Option<&Completed>)
     }
 }
 
-/// The cost event of one attempt.
+/// The cost event of one attempt; `event` is the value it was made for, if that could be read.
 pub fn cost(
     emitter: &Emitter,
     known: &Known<'_>,
-    completed: Option<&Completed>,
+    event: Option<&Json>,
     attempt: &Attempt,
 ) -> CostEvent {
     let plan = &emitter.plan;
@@ -125,7 +124,7 @@ pub fn cost(
         identity: Identity {
             id: attempt.id.to_string(),
             kind: "vivremotion.cost".to_owned(),
-            ..identity(emitter, known, completed)
+            ..identity(emitter, known, event)
         },
         time: attempt.started_at + attempt.duration_us / 1000,
         kind: "charge",

@@ -69,6 +69,13 @@ pub struct Completed {
     pub busy: Duration,
 }
 
+impl Completed {
+    /// The value of the event.
+    pub fn event(&self) -> &Json {
+        &self.enriched.admitted.decoded.event
+    }
+}
+
 /// The moment an event must be done by. Waits that are not its fault move it.
 #[derive(Debug, Clone)]
 pub struct EventDeadline(Arc<Mutex<Instant>>);

@@ -173,14 +173,6 @@ impl Tracker {
         (end - self.committed.base).max(0)
     }
 
-    /// Whether a paused partition should flow again: half of rule A is free, so that it is not paused again at once.
-    pub fn has_room(&self) -> bool {
-        const REST: usize = Progress::SPARSE_OFFSETS / 2;
-        let span = self.span();
-        span <= Progress::DENSE_SPAN / 2
-            || (self.open.len() <= REST && span <= Progress::SPARSE_SPAN - REST as i64)
-    }
-
     /// The invariants; what is wrong, if anything is.
     pub fn self_check(&self) -> Result<(), String> {
         let count = |state| self.open.values().filter(|s| **s == state).count();

@@ -214,6 +214,21 @@ impl Memory {
         Some(Arc::new(recalled))
     }
 
+    /// Every attempt that it tells of, those without a known outcome as charges of their ceiling.
+    pub fn attempts(&self) -> impl Iterator<Item = Attempt> {
+        self.events.values().flat_map(Recalled::attempts)
+    }
+
+    /// What is known of each event, by the offset of its record.
+    pub fn events(&self) -> impl Iterator<Item = (i64, &Recalled)> {
+        self.events.iter().map(|(offset, recalled)| (*offset, recalled))
+    }
+
+    /// Forgets events.
+    pub fn forget(&mut self, which: impl Fn(i64) -> bool) {
+        self.events.retain(|offset, _| !which(*offset));
+    }
+
     /// Forgets events below an offset that will not come any more.
     pub fn forget_below(&mut self, offset: i64) {
         if self.events.first_key_value().is_some_and(|(first, _)| *first < offset) {

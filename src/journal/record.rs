@@ -52,6 +52,11 @@ struct Version {
 }
 
 #[derive(Deserialize)]
+struct Run {
+    run: String,
+}
+
+#[derive(Deserialize)]
 struct Read {
     run: String,
     entries: Vec<One>,
@@ -159,6 +164,12 @@ pub fn apart(output: &Output) -> Option<Vec<Output>> {
         Output { value: Some(Bytes::from(value)), ..output.clone() }
     };
     (entries.len() > 1).then(|| entries.into_iter().map(one).collect())
+}
+
+/// Which run wrote a record, if that can be read.
+pub fn run(record: &Record) -> Option<u64> {
+    let Run { run } = serde_json::from_slice(record.value.as_ref()?).ok()?;
+    u64::from_str_radix(&run, 16).ok()
 }
 
 /// Reads a record; the reason when it is not one of ours, or one of a later version.

@@ -2,25 +2,24 @@
 
 use std::sync::Arc;
 
-use super::entry::{Outcome, What};
+use super::entry::{Entry, Outcome, What};
 use super::memory::{Memory, Recalled};
 use super::pages::Range;
 use super::record;
 use super::writer::Writer;
-use crate::event::cost::Attempt;
-use crate::event::ids::{AttemptId, EventId};
+use crate::event::ids::EventId;
 use crate::stream::{Progress, Record, StreamError, TopicPartition, rest};
 
 /// Records that a replay may make the journal be read for.
 const MAX_RANGE: i64 = 1_000_000;
 
 /// Everything from `progress.journal_low` to the end as it is now, as far as it is about records of `input` that are not
-/// done. The writer learns where the journal ends.
+/// done; and where that is. The writer learns it, too.
 pub async fn restore(
     writer: &Writer,
     input: &TopicPartition,
     progress: &Progress,
-) -> Result<Memory, StreamError> {
+) -> Result<(Memory, i64), StreamError> {
     // A partition that comes back: what this process was answered meanwhile may still be on its way.
     writer.flush().await;
     let at = TopicPartition { topic: Arc::clone(writer.topic()), partition: input.partition };
@@ -49,7 +48,7 @@ pub async fn restore(
         let calls = memory.forgone();
         tracing::error!(%at, calls, "the journal holds more than can be read back: these calls are paid again");
     }
-    Ok(memory)
+    Ok((memory, end))
 }
 
 /// What these ranges of the journal say of one event: for a replay, which names them.
@@ -76,26 +75,37 @@ pub async fn of_event(
     Ok(memory.recall(0))
 }
 
-/// How those attempts ended that are asked for, as far as it is told from an offset on.
-pub async fn outcomes(
+/// What other processes wrote from `from` on of those attempts whose events are asked for, by the offset of their records,
+/// without the answers; and how far that is.
+pub async fn late(
     writer: &Writer,
-    partition: i32,
-    low: i64,
-    asked: impl Fn(AttemptId) -> bool + Send,
-) -> Result<Vec<Attempt>, StreamError> {
-    let at = TopicPartition { topic: Arc::clone(writer.topic()), partition };
+    input: &TopicPartition,
+    from: i64,
+    asked: impl Fn(i64) -> bool + Send,
+) -> Result<(Vec<Entry>, i64), StreamError> {
+    let at = TopicPartition { topic: Arc::clone(writer.topic()), partition: input.partition };
     let mut found = Vec::new();
-    read(writer, &at, low, i64::MAX, |record| {
-        for entry in record::read(&record).unwrap_or_default() {
-            if let What::Outcome(Outcome { attempt: Some(attempt), .. }) = entry.what
-                && asked(attempt.id)
-            {
-                found.push(*attempt);
+    let until = read(writer, &at, from, i64::MAX, |record| {
+        if record::run(&record) == Some(writer.run()) {
+            return;
+        }
+        for mut entry in record::read(&record).unwrap_or_default() {
+            if let What::Outcome(outcome) = &mut entry.what {
+                outcome.answer = None;
+            }
+            let call = matches!(
+                entry.what,
+                What::Intent(_)
+                    | What::Withdrawn { .. }
+                    | What::Outcome(Outcome { attempt: Some(_), .. })
+            );
+            if call && entry.place.topic == input.topic && entry.place.offset.is_some_and(&asked) {
+                found.push(entry);
             }
         }
     })
     .await?;
-    Ok(found)
+    Ok((found, until))
 }
 
 /// Passes the records of `[from, until)` on that stood there when it began. One past the last one.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::entry::Entry;
 use super::record::{self, Piece};
@@ -18,6 +18,9 @@ use crate::stream::{Log, Output, StreamError, StreamErrorKind, TopicPartition};
 /// Entries of one batch, and their bytes.
 const TOGETHER: usize = 1_000;
 const TOGETHER_BYTES: usize = 4 << 20;
+/// How long an entry that nobody waits for may wait for others: a request to the log costs as much as many entries, for
+/// who sends it and for who takes it.
+const LINGER: Duration = Duration::from_millis(5);
 /// Between two tries of a log that does not answer.
 const AGAIN: Backoff = Backoff { base: Duration::from_millis(100), most: Duration::from_secs(5) };
 
@@ -164,13 +167,18 @@ impl Shared {
             let (mut inputs, mut askers) = (BTreeMap::<Input, Vec<Piece>>::new(), Vec::new());
             let (mut entries, mut bytes) = (0, 0);
             let mut next = Some(first);
+            let until = Instant::now() + LINGER;
             while let Some(Job { input, pieces, durable }) = next {
                 entries += pieces.len();
                 bytes += pieces.iter().map(Piece::size).sum::<usize>();
                 inputs.entry(input).or_default().extend(pieces);
                 askers.extend(durable);
                 let room = entries < TOGETHER && bytes < TOGETHER_BYTES;
-                next = if room { waiting.try_recv().ok() } else { None };
+                next = match (room, askers.is_empty()) {
+                    (false, _) => None,
+                    (true, false) => waiting.try_recv().ok(),
+                    (true, true) => timeout_at(until, waiting.recv()).await.unwrap_or_default(),
+                };
             }
             let records = inputs.iter().flat_map(|((topic, partition), pieces)| {
                 record::records(&self.topic, (topic, *partition), self.run, pieces)

@@ -12,7 +12,7 @@ use rand::{RngExt, SeedableRng};
 use crate::checker::{Facts, Finding, Mark, Sent, Sighting, Terms, judge};
 use crate::file::File;
 use crate::fleet::{Fleet, product};
-use crate::job::{Plan, answer, charge, expected, journaled, models, pipeline, value};
+use crate::job::{Page, Plan, answer, charge, expected, journaled, models, pipeline, value};
 use crate::mock::Mock;
 use crate::play::{Stage, keep};
 use crate::report::Outcome;
@@ -192,6 +192,13 @@ pub fn settings(path: &Path, mock: &Mock, plan: &Plan) -> String {
 pub fn facts(path: &Path, mock: &Mock, sent: Vec<Sent>) -> Facts {
     let file = File::open(path);
     let settled = file.read(SINK, 0);
+    let pages = file.read(JOURNAL, 0);
+    let (journal, openings) = journaled(pages.iter().map(|row| Page {
+        key: &row.key,
+        value: &row.value,
+        offset: row.offset,
+        at: row.timestamp,
+    }));
     let sighted: Vec<Sighting> = settled
         .iter()
         .map(|row| Sighting { at: (0, row.offset), seen: 0, digest: digest(&row.value) })
@@ -204,11 +211,8 @@ pub fn facts(path: &Path, mock: &Mock, sent: Vec<Sent>) -> Facts {
         letters: file.read(LETTERS, 0).iter().map(|row| (0, origin(&row.headers))).collect(),
         charges: file.read(COSTS, 0).iter().map(|row| charge(&row.value)).collect(),
         calls: mock.calls(),
-        journal: file
-            .read(JOURNAL, 0)
-            .iter()
-            .flat_map(|row| journaled(&row.key, &row.value, row.timestamp))
-            .collect(),
+        journal,
+        openings,
         settled: sighted.clone(),
         raw: sighted,
         sent,

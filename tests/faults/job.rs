@@ -12,7 +12,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 
-use crate::checker::{Answer, Charge, Facts, Journaled, Kind, Place, Sent, Sighting};
+use crate::checker::{Answer, Charge, Facts, Journaled, Kind, Opening, Place, Sent, Sighting};
 use crate::clients::{Isolation, Seen, Sender, create, read_all};
 use crate::mock::Mock;
 use crate::time;
@@ -259,7 +259,12 @@ impl Job {
         let calls = self.mock.calls();
         let journal = format!("{}.journal", self.scene.group);
         let journal = read_all(brokers, &journal, Isolation::Uncommitted);
-        let journal = journal.iter().flat_map(|one| journaled(&one.key, &one.value, one.timestamp));
+        let (journal, openings) = journaled(journal.iter().map(|one| Page {
+            key: &one.key,
+            value: &one.value,
+            offset: one.at.1,
+            at: one.timestamp,
+        }));
         let mut ends = BTreeMap::new();
         for one in &sent {
             let end = ends.entry(one.at.0).or_insert(0);
@@ -274,7 +279,8 @@ impl Job {
             letters: letters.iter().map(origin).collect(),
             charges: charges.iter().map(|one| charge(&one.value)).collect(),
             calls,
-            journal: journal.collect(),
+            journal,
+            openings,
             settled: settled.iter().map(sighted).collect(),
             raw: raw.iter().map(sighted).collect(),
             sent,
@@ -387,15 +393,38 @@ pub fn answer(at: Place, key: &str, value: &[u8]) -> Answer {
     }
 }
 
-/// The answers in a record of the journal. The key is `<topic>/<partition>` of the events.
-pub fn journaled(key: &str, value: &[u8], at: i64) -> Vec<Journaled> {
-    let value: Value = serde_json::from_slice(value).unwrap_or_default();
-    let partition = key.split('/').nth(1).and_then(|partition| partition.parse().ok());
-    let answer = |entry: &Value| {
-        let stage = entry["what"]["outcome"]["answer"]["stage"].as_str()?.to_owned();
-        Some(Journaled { origin: (partition?, entry["at"].as_i64()?), stage, at })
-    };
-    value["entries"].as_array().into_iter().flatten().filter_map(answer).collect()
+/// A record of the journal, wherever it was read from.
+pub struct Page<'r> {
+    /// `<topic>/<partition>` of the events.
+    pub key: &'r str,
+    /// Value.
+    pub value: &'r [u8],
+    /// Offset.
+    pub offset: i64,
+    /// When it was written.
+    pub at: i64,
+}
+
+/// What stands in the journal: its answers, and who was given the partitions.
+pub fn journaled<'r>(pages: impl Iterator<Item = Page<'r>>) -> (Vec<Journaled>, Vec<Opening>) {
+    let (mut answers, mut openings) = (Vec::new(), Vec::new());
+    for Page { key, value, offset, at } in pages {
+        let value: Value = serde_json::from_slice(value).unwrap_or_default();
+        let partition = key.split('/').nth(1).and_then(|partition| partition.parse().ok());
+        let Some(partition) = partition else { continue };
+        let run = value["run"].as_str().unwrap_or_default().to_owned();
+        for entry in value["entries"].as_array().into_iter().flatten() {
+            let run = run.clone();
+            let stage = entry["what"]["outcome"]["answer"]["stage"].as_str();
+            if entry["what"] == "opened" {
+                openings.push(Opening { partition, at, offset, run });
+            } else if let (Some(stage), Some(input)) = (stage, entry["at"].as_i64()) {
+                let (origin, stage) = ((partition, input), stage.to_owned());
+                answers.push(Journaled { origin, stage, at, offset, run });
+            }
+        }
+    }
+    (answers, openings)
 }
 
 /// A cost event.

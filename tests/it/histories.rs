@@ -297,14 +297,24 @@ fn a_journaled_call_that_was_paid_again_is_found_where_that_is_promised() {
     let plant = |death, journaled: i64| {
         move |facts: &mut Facts| {
             facts.calls.push(later(call(0, "first")));
-            let (origin, stage) = ((0, 0), "first".to_owned());
-            facts.journal.push(Journaled { origin, stage, at: journaled });
+            let (origin, stage, run) = ((0, 0), "first".to_owned(), "1".to_owned());
+            facts.journal.push(Journaled { origin, stage, at: journaled, offset: 7, run });
             killed(facts, death);
         }
     };
     let once = Terms { paid_once: true, strict: false };
     check(plant(5_000, 2_000), &[]);
     check_under(once, plant(5_000, 2_000), &["C8 1 journaled calls paid again: event 0 first"]);
+    // Who had the partition by then was given it before that outcome came, or after.
+    for (offset, found) in [(6, &[][..]), (8, &["C8 1 journaled calls paid again: event 0 first"])]
+    {
+        let opened = |facts: &mut Facts| {
+            plant(5_000, 2_000)(facts);
+            let run = "2".to_owned();
+            facts.openings.push(Opening { partition: 0, at: 1_900, offset, run });
+        };
+        check_under(once, opened, found);
+    }
     // Its outcome came into the journal with the second call only.
     check_under(once, plant(5_000, 9_500), &[]);
     check_under(once, plant(500, 9_500), &["C8 1 calls paid again though their instance lived"]);

@@ -13,7 +13,7 @@ use vivremotion::event::money::Money;
 use vivremotion::flow::member::Bounds;
 use vivremotion::journal::What;
 use vivremotion::model::{Call, ChatReply, ChatRequest, EmbedRequest, Model, ModelError};
-use vivremotion::stream::{Log, TopicPartition};
+use vivremotion::stream::{Log, Output, Record, TopicPartition};
 
 use crate::support::driver::{Driver, text_header};
 
@@ -122,6 +122,50 @@ async fn what_runs_of_a_lost_partition_asks_nobody_anything_new() {
     assert_eq!(
         money(&unsettled[0]["amount"]) + money(&adjusted[0]["amount"]),
         money(&priced.unwrap()["amount"])
+    );
+}
+
+/// The outcome of the first stage as another process would have written it, which got an answer of its own.
+fn of_another_process(record: &Record, attempt: &str) -> Output {
+    let mut value: Value = serde_json::from_slice(record.value.as_deref().unwrap()).unwrap();
+    value["run"] = json!("00000000000000ff");
+    let entries = value["entries"].as_array_mut().unwrap();
+    entries.retain(|entry| !entry["what"]["outcome"]["attempt"].is_null());
+    entries[0]["what"]["outcome"]["attempt"]["id"] = json!(attempt);
+    Output {
+        topic: Arc::clone(&record.at.topic),
+        partition: Some(record.at.partition),
+        key: record.key.clone(),
+        value: Some(value.to_string().into()),
+        headers: Vec::new(),
+        timestamp: None,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_process_that_lost_the_partition_tells_late_is_told_as_an_adjustment() {
+    const LATE: &str = "0199a5f0-0000-7000-8000-0000000000aa";
+    let driver = Driver::new(PRICED, TWO_STAGES).await;
+    driver.pipe(Some("k"), json!({ "text": "hello" })).await;
+    // The first stage has been answered, and whoever had the partition before tells of an answer of its own.
+    driver.advance(Duration::from_secs(2)).await;
+    let journal = driver.log.records("vivremotion.test.journal");
+    let outcome = journal.iter().find(|record| {
+        std::str::from_utf8(record.value.as_deref().unwrap()).unwrap().contains("\"outcome\":{")
+    });
+    let late = of_another_process(outcome.unwrap(), LATE);
+    driver.log.send(vec![late]).await.unwrap();
+    driver.results(1).await;
+    driver.advance(Duration::from_secs(120)).await;
+    let costs = driver.costs();
+    let (told, late): (Vec<&Value>, Vec<&Value>) =
+        costs.iter().partition(|cost| cost["kind"] == "charge");
+    assert_eq!((told.len(), late.len()), (2, 1), "{costs:?}");
+    assert_eq!((&late[0]["adjusts"], &late[0]["stage"]), (&json!(LATE), &json!("first")));
+    assert_eq!(late[0]["amount"], of_stage(&costs, "first")[0]["amount"]);
+    assert_eq!(
+        (&late[0]["event_id"], &late[0]["tenant"]),
+        (&told[0]["event_id"], &told[0]["tenant"])
     );
 }
 

@@ -251,11 +251,9 @@ fn uncommitted_completions_count_for_rule_a() {
         assert!(tracker.complete(Epoch(1), offset));
     }
     assert_eq!(tracker.receive(Progress::DENSE_SPAN), Receive::Hold);
-    assert!(!tracker.has_room());
     let chosen = Vec::from_iter(1..Progress::DENSE_SPAN);
     let progress = tracker.progress(&chosen, 1, 0);
     assert!(tracker.settle(Epoch(1), &chosen, progress));
-    assert!(tracker.has_room());
     assert_eq!(tracker.receive(Progress::DENSE_SPAN), Receive::Run);
 }
 
@@ -299,20 +297,6 @@ fn rule_a_admits_an_offset_at_the_end_of_the_longest_span_and_no_further() {
     {
         assert_eq!(tracker_with([0]).receive(offset), expected);
     }
-}
-
-#[test]
-fn a_partition_flows_again_when_half_of_rule_a_is_free() {
-    let half = Progress::DENSE_SPAN / 2;
-    assert!(tracker_with([]).has_room());
-    assert!(tracker_with(0..half).has_room());
-    assert!(!tracker_with(0..=half).has_room());
-    let few = Progress::SPARSE_OFFSETS as i64 / 2;
-    assert!(tracker_with((0..few).map(|n| n * 30)).has_room());
-    assert!(!tracker_with((0..=few).map(|n| n * 30)).has_room());
-    let far = Progress::SPARSE_SPAN - few;
-    assert!(tracker_with([0, far - 1]).has_room());
-    assert!(!tracker_with([0, far]).has_room());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Call, Death, Facts, Figures, Findings, Terms, numbers};
+use super::{Call, Death, Facts, Figures, Findings, Journaled, Terms, numbers};
 
 /// How far the clocks of two processes on one machine may lie apart, in milliseconds.
 const SLACK: i64 = 50;
@@ -16,15 +16,22 @@ pub(super) fn judge(facts: &Facts, terms: Terms, found: &mut Findings, figures: 
     for call in facts.calls.iter().filter(may_cost) {
         paid.entry((call.n, &call.stage)).or_default().push(call);
     }
-    let mut journaled: BTreeMap<(u64, &str), i64> = BTreeMap::new();
+    let mut journaled: BTreeMap<(u64, &str), &Journaled> = BTreeMap::new();
     let numbers = numbers(facts);
     for one in &facts.journal {
         let Some(n) = numbers.get(&one.origin) else { continue };
-        let first = journaled.entry((*n, one.stage.as_str())).or_insert(one.at);
-        *first = (*first).min(one.at);
+        let first = journaled.entry((*n, one.stage.as_str())).or_insert(one);
+        if one.at < first.at {
+            *first = one;
+        }
     }
-    let known = |call: &Call, then: i64| {
-        journaled.get(&(call.n, call.stage.as_str())).is_some_and(|at| *at + SLACK < then)
+    let outcome = |call: &Call, then: i64| {
+        let first = journaled.get(&(call.n, call.stage.as_str()))?;
+        (first.at + SLACK < then).then_some(*first)
+    };
+    let known = |call: &Call, then: i64| outcome(call, then).is_some();
+    let readable = |call: &Call, then: i64| {
+        outcome(call, then).is_some_and(|outcome| readable(facts, call, outcome, then))
     };
     figures.in_flight = facts
         .calls
@@ -38,13 +45,24 @@ pub(super) fn judge(facts: &Facts, terms: Terms, found: &mut Findings, figures: 
             let example = || format!("event {n} {stage}");
             if facts.deaths.is_empty() {
                 found.add("C8", "calls paid again though nobody died", example());
-            } else if terms.paid_once && known(two[0], two[1].start) {
+            } else if terms.paid_once && readable(two[0], two[1].start) {
                 found.add("C8", "journaled calls paid again", example());
             } else if terms.paid_once && !begun_before_a_death(two[0], two[1], facts) {
                 found.add("C8", "calls paid again though their instance lived", example());
             }
         }
     }
+}
+
+/// Whether who had the partition then knew the outcome: it stood in the journal when he was given the partition, or is his
+/// own, of a call that he began since.
+fn readable(facts: &Facts, call: &Call, outcome: &Journaled, then: i64) -> bool {
+    let openings = facts.openings.iter().filter(|it| it.partition == outcome.origin.0);
+    let owner = openings.filter(|opening| opening.at <= then + SLACK).max_by_key(|it| it.offset);
+    owner.is_none_or(|owner| {
+        let own = outcome.run == owner.run && call.start >= owner.at - SLACK;
+        outcome.offset < owner.offset || own
+    })
 }
 
 /// Whether its instance died after it began and before it was made again.

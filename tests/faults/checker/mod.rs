@@ -159,6 +159,23 @@ pub struct Journaled {
     pub stage: String,
     /// When it was written, in milliseconds since the epoch.
     pub at: i64,
+    /// Where it stands in its partition of the journal.
+    pub offset: i64,
+    /// Who wrote it.
+    pub run: String,
+}
+
+/// Somebody was given a partition: what stood in the journal before, he knows.
+#[derive(Clone, Debug)]
+pub struct Opening {
+    /// The partition.
+    pub partition: i32,
+    /// When it was written, in milliseconds since the epoch.
+    pub at: i64,
+    /// Where it stands in the journal.
+    pub offset: i64,
+    /// Who wrote it.
+    pub run: String,
 }
 
 /// All that was gathered.
@@ -180,6 +197,8 @@ pub struct Facts {
     pub calls: Vec<Call>,
     /// The journal.
     pub journal: Vec<Journaled>,
+    /// Who had which partition, by the journal and in its order.
+    pub openings: Vec<Opening>,
     /// What a reader of committed results saw while all this happened, in its order.
     pub live: Vec<Sighting>,
     /// What such a reader finds afterwards.

@@ -46,6 +46,17 @@ pub(super) fn judge(facts: &Facts, terms: Terms, found: &mut Findings, figures: 
             }
         }
     }
+    // What a process was answered that had lost the partition is told late, as an adjustment of nothing.
+    for late in facts.charges.iter().filter(|charge| charge.adjustment && charge.amount > 0) {
+        let prices = of_event.get(late.event.as_str());
+        let prices = prices.and_then(|n| open.get_mut(&(*n, late.stage.as_str())));
+        if let Some((prices, at)) = prices.and_then(|prices| {
+            let at = prices.iter().position(|price| *price == late.amount)?;
+            Some((prices, at))
+        }) {
+            prices.swap_remove(at);
+        }
+    }
     let finished: BTreeSet<u64> = of_event.values().copied().collect();
     for ((n, stage), prices) in open {
         let left = prices.len().saturating_sub(unsettled.get(&(n, stage)).copied().unwrap_or(0));

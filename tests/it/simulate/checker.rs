@@ -39,6 +39,8 @@ pub struct Cost {
     pub amount: Money,
     /// False when nobody knows what became of the call.
     pub settled: bool,
+    /// The attempt whose charge it corrects; it stands outside of its result's total.
+    pub adjusts: Option<String>,
 }
 
 /// Everything that was seen under read_committed at one moment.
@@ -153,9 +155,21 @@ fn money(seen: &Seen, answers: &BTreeMap<Place, &Answer>) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut told = BTreeSet::new();
     let mut sums: BTreeMap<Place, Money> = BTreeMap::new();
-    for Cost { id, origin, amount, settled } in &seen.costs {
+    let charged: BTreeMap<&str, Money> =
+        seen.costs.iter().map(|cost| (cost.id.as_str(), cost.amount)).collect();
+    for Cost { id, origin, amount, settled, adjusts } in &seen.costs {
         if !told.insert(id) {
             wrong.push(format!("doubled: a second cost event of attempt {id}"));
+        }
+        if let Some(adjusts) = adjusts {
+            let sum = charged.get(adjusts.as_str()).copied().unwrap_or(Money::ZERO) + *amount;
+            let due = seen.ledger.get(adjusts).map(|charge| charge.amount);
+            if *settled && due != Some(sum) {
+                wrong.push(format!(
+                    "money: attempt {adjusts} is adjusted to {sum}, it cost {due:?}"
+                ));
+            }
+            continue;
         }
         if *settled && seen.ledger.get(id).map(|charge| charge.amount) != Some(*amount) {
             wrong.push(format!("money: attempt {id} is told as {amount}"));

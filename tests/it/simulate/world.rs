@@ -470,6 +470,7 @@ struct Fields {
     status: Option<String>,
     amount: Option<String>,
     price_status: Option<String>,
+    adjusts: Option<String>,
 }
 
 /// Each record is read once: in an unoptimised build that is most of the work.
@@ -494,5 +495,6 @@ fn cost(record: &Record, fields: &Fields) -> Cost {
         origin: origin(record),
         amount: amount(fields),
         settled: fields.price_status.as_deref() != Some("unsettled"),
+        adjusts: fields.adjusts.clone(),
     }
 }

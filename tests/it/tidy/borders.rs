@@ -33,7 +33,6 @@ const BORDERS: [Border; 10] = [
         words: &["tokio::spawn", "task::spawn("],
         within: &[
             "src/context/memory/batch.rs",
-            "src/flow/settle.rs",
             "src/journal/writer.rs",
             "src/model/mock/server.rs",
             "src/cli/signals.rs",
