@@ -33,7 +33,7 @@ mod services;
 mod shipped;
 mod story;
 
-use services::{Missing, Services};
+use services::{BRIEF, Missing, Services};
 use story::{Story, World};
 
 /// Every story, in reading order.
@@ -58,7 +58,7 @@ fn stories() -> Vec<Story> {
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let services = Arc::new(Services::new());
+    let services = Arc::new(Services::new(BRIEF));
     let trials = stories().into_iter().map(|story| trial(story, Arc::clone(&services))).collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     // Before the process ends, or their directories would stay.

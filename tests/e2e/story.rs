@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::future::LocalBoxFuture;
 use libtest_mimic::{Completion, Failed};
 
-use crate::services::{Kafka, Need, Python, Qdrant, Registry, Services};
+use crate::services::{BRIEF, Kafka, Need, Python, Qdrant, Registry, Services};
 
 /// A story ends by then, or it failed.
 const LONGEST: Duration = Duration::from_secs(300);
@@ -83,7 +83,7 @@ impl World {
 
     /// A broker that only this story uses. It needs `OwnKafka`.
     pub fn own_kafka(&self) -> Kafka {
-        Kafka::start(&self.services.dir("own-kafka"), None)
+        Kafka::start(&self.services.dir("own-kafka"), None, BRIEF)
             .unwrap_or_else(|missing| panic!("{missing}"))
     }
 

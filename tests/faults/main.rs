@@ -43,7 +43,7 @@ mod services;
 use play::Stage;
 use report::{Line, Outcome};
 use rows::{ROWS, Row};
-use services::{Need, Services};
+use services::{BRIEF, Need, Services};
 
 const HELP: &str = "\
 Plays rows of faults and judges what is left.
@@ -131,7 +131,7 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
     };
-    let services = Services::new();
+    let services = Services::new(BRIEF);
     if let Err(missing) = services.ensure(&[Need::Kafka]) {
         eprintln!("error: {missing}");
         return ExitCode::FAILURE;

@@ -28,8 +28,12 @@ const PART: Recipe = Recipe {
     },
 };
 
+/// Options of a broker's Java in a test, which lasts for minutes: it starts fast with the first compiler only.
+pub const BRIEF: &[&str] = &["-XX:TieredStopAtLevel=1"];
+
 /// A broker.
 pub struct Kafka {
+    options: &'static [&'static str],
     jars: PathBuf,
     dir: PathBuf,
     server: Server,
@@ -45,11 +49,16 @@ impl Kafka {
 
     /// A fresh broker with its data in `dir`. With a second door at the first port of `side`, its clients there are told to
     /// come to the second: there is a proxy.
-    pub fn start(dir: &Path, side: Option<(u16, u16)>) -> Result<Kafka, Missing> {
+    pub fn start(
+        dir: &Path,
+        side: Option<(u16, u16)>,
+        options: &'static [&'static str],
+    ) -> Result<Kafka, Missing> {
         let jars = Self::obtain()?;
         fresh(|| {
             let server = Server::new("broker", dir);
-            let kafka = Kafka { jars: jars.clone(), dir: dir.to_owned(), server, side };
+            let (jars, dir) = (jars.clone(), dir.to_owned());
+            let kafka = Kafka { options, jars, dir, server, side };
             kafka.prepare()?;
             kafka.up().map(|()| kafka)
         })
@@ -122,8 +131,7 @@ impl Kafka {
     fn java(&self, class: &str) -> Command {
         let logging = fixture("kafka/log4j2.properties");
         let mut java = Command::new("java");
-        // A small heap and the first compiler only: a broker of a test lives for minutes.
-        java.args(["-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]);
+        java.args(["-Xmx512m", "-XX:+UseSerialGC"]).args(self.options);
         java.arg(format!("-Dlog4j.configurationFile={}", logging.display()));
         java.arg("-cp").arg(self.jars.join("*")).arg(class);
         java

@@ -17,7 +17,7 @@ mod python;
 mod qdrant;
 mod registry;
 
-pub use kafka::Kafka;
+pub use kafka::{BRIEF, Kafka};
 pub use keep::{Kept, keep_command};
 pub use ports::free as free_port;
 pub use python::Python;
@@ -63,6 +63,7 @@ impl fmt::Display for Missing {
 
 /// The services of one run, each started when first needed.
 pub struct Services {
+    options: &'static [&'static str],
     kafka: OnceLock<Result<Kafka, Missing>>,
     registry: OnceLock<Result<Registry, Missing>>,
     qdrant: OnceLock<Result<Qdrant, Missing>>,
@@ -72,9 +73,10 @@ pub struct Services {
 }
 
 impl Services {
-    /// None started yet.
-    pub fn new() -> Services {
+    /// None started yet; a broker's Java gets these options.
+    pub fn new(options: &'static [&'static str]) -> Services {
         Services {
+            options,
             kafka: OnceLock::new(),
             registry: OnceLock::new(),
             qdrant: OnceLock::new(),
@@ -104,7 +106,9 @@ impl Services {
             service.as_ref().map(|_| ()).map_err(Missing::clone)
         }
         match need {
-            Need::Kafka => state(self.kafka.get_or_init(|| Kafka::start(&self.dir("kafka"), None))),
+            Need::Kafka => state(
+                self.kafka.get_or_init(|| Kafka::start(&self.dir("kafka"), None, self.options)),
+            ),
             Need::Registry => {
                 state(self.registry.get_or_init(|| Registry::start(&self.dir("registry"))))
             }

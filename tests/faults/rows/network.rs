@@ -6,7 +6,7 @@ use crate::job::Plan;
 use crate::play::{Play, Stage};
 use crate::proxy::{Proxy, Weather};
 use crate::report::Outcome;
-use crate::services::{Kafka, free_port, until};
+use crate::services::{BRIEF, Kafka, free_port, until};
 use crate::time;
 
 /// Error codes of a broker that refuses an end from an older producer of the same name.
@@ -16,7 +16,7 @@ const REFUSALS: [i16; 2] = [47, 90];
 pub fn behind(stage: &Stage, row: &str, plan: Plan) -> (Kafka, Proxy, Play) {
     let (door, port) = (free_port(), free_port());
     let proxy = Proxy::start(port, door);
-    let kafka = Kafka::start(&stage.services.dir("kafka"), Some((door, port)));
+    let kafka = Kafka::start(&stage.services.dir("kafka"), Some((door, port)), BRIEF);
     let kafka = kafka.unwrap_or_else(|missing| panic!("{missing}"));
     let engines = format!("127.0.0.1:{port}");
     let mut play = Play::prepare(stage, row, plan, &kafka.brokers(), &engines);
