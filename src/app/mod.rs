@@ -1,6 +1,7 @@
 //! The composition root: everything is made here and handed down; nothing below knows where its parts come from.
 
 pub mod backlog;
+pub mod bench;
 pub mod connect;
 pub mod engine;
 pub mod estimate;

@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use crate::settings::{self, Process, Settings};
 use crate::telemetry::init::{LogFormat, logs};
 
+pub mod bench;
 pub mod check;
 pub mod dev;
 pub mod memory;
@@ -50,6 +51,8 @@ pub enum Verb {
     Verify(verify::Args),
     /// Bring dead letters, or events of a period, back to their topic
     Replay(replay::Args),
+    /// Measure what a pipeline costs and how fast it is, on its own log
+    Bench(bench::Args),
     /// List the topics that are there, or make those that pipelines need
     Topics(topics::Args),
     /// List, show, check or register schemas
@@ -71,6 +74,7 @@ impl Verb {
             Verb::Tail(args) => tail::run(args),
             Verb::Verify(args) => verify::run(args),
             Verb::Replay(args) => replay::run(args),
+            Verb::Bench(args) => bench::run(args),
             Verb::Topics(args) => topics::run(args),
             Verb::Schemas(args) => runtime()?.block_on(schemas::run(args)),
             Verb::Memory(args) => runtime()?.block_on(memory::run(args)),

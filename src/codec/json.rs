@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use memchr::memchr2;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -24,15 +25,15 @@ impl Codec for Json {
     }
 
     async fn encode(&self, value: &Value) -> Result<Bytes, CodecError> {
-        to_bytes(value)
+        to_bytes(value, 256)
     }
 
     async fn encode_result(&self, result: &ResultEvent) -> Result<Bytes, CodecError> {
-        to_bytes(result)
+        to_bytes(result, 2_048)
     }
 
     async fn encode_cost(&self, cost: &CostEvent) -> Result<Bytes, CodecError> {
-        to_bytes(cost)
+        to_bytes(cost, 1_024)
     }
 }
 
@@ -61,19 +62,23 @@ pub fn decode(bytes: &[u8]) -> Result<Value, CodecError> {
 /// deeper, and every bracket or comma may begin one more value.
 fn measure(bytes: &[u8]) -> Result<(), CodecError> {
     let (mut depth, mut values) = (0usize, 1usize);
-    let (mut in_string, mut escaped) = (false, false);
-    for byte in bytes {
-        if in_string {
-            match byte {
-                _ if escaped => escaped = false,
-                b'\\' => escaped = true,
-                b'"' => in_string = false,
-                _ => {}
-            }
-            continue;
-        }
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        at += 1;
         match byte {
-            b'"' => in_string = true,
+            // To the end of the string, or of what never ends: most of a value is text.
+            b'"' => loop {
+                let rest = bytes.get(at..).unwrap_or_default();
+                let Some(special) = memchr2(b'"', b'\\', rest) else {
+                    at = bytes.len();
+                    break;
+                };
+                let ends = rest.get(special) == Some(&b'"');
+                at += special + if ends { 1 } else { 2 };
+                if ends {
+                    break;
+                }
+            },
             b'[' | b'{' => {
                 depth += 1;
                 values += 1;
@@ -92,9 +97,11 @@ fn measure(bytes: &[u8]) -> Result<(), CodecError> {
     }
 }
 
-/// The JSON of a value of ours.
-pub(super) fn to_bytes<T: Serialize>(value: &T) -> Result<Bytes, CodecError> {
-    serde_json::to_vec(value)
-        .map(Bytes::from)
-        .map_err(|error| CodecError::permanent("not-json", format!("can't be written: {error}")))
+/// The JSON of a value of ours, which usually has fewer than so many bytes.
+pub(super) fn to_bytes<T: Serialize>(value: &T, usual: usize) -> Result<Bytes, CodecError> {
+    let mut bytes = Vec::with_capacity(usual);
+    match serde_json::to_writer(&mut bytes, value) {
+        Ok(()) => Ok(Bytes::from(bytes)),
+        Err(error) => Err(CodecError::permanent("not-json", format!("can't be written: {error}"))),
+    }
 }

@@ -33,11 +33,11 @@ impl Codec for Text {
     }
 
     async fn encode_result(&self, result: &ResultEvent) -> Result<Bytes, CodecError> {
-        super::json::to_bytes(result)
+        super::json::to_bytes(result, 2_048)
     }
 
     async fn encode_cost(&self, cost: &CostEvent) -> Result<Bytes, CodecError> {
-        super::json::to_bytes(cost)
+        super::json::to_bytes(cost, 1_024)
     }
 }
 

@@ -62,11 +62,14 @@ impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (sign, size) = (if self.0 < 0 { "-" } else { "" }, self.0.unsigned_abs());
         let unit = Money::UNIT.unsigned_abs();
-        let fraction = format!("{:09}", size % unit);
-        match fraction.trim_end_matches('0') {
-            "" => write!(f, "{sign}{}", size / unit),
-            digits => write!(f, "{sign}{}.{digits}", size / unit),
+        let (whole, mut fraction, mut digits) = (size / unit, (size % unit) as u64, 9);
+        if fraction == 0 {
+            return write!(f, "{sign}{whole}");
         }
+        while fraction.is_multiple_of(10) {
+            (fraction, digits) = (fraction / 10, digits - 1);
+        }
+        write!(f, "{sign}{whole}.{fraction:0digits$}")
     }
 }
 

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::consume::Consumed;
 use super::dead_letter;
 use super::decode::registry_turn;
-use super::headers::Stamp;
+use super::headers::{Stamp, Stamped};
 use super::identity::Who;
 use super::lanes::Lane;
 use super::meter::EventMeter;
@@ -26,7 +26,7 @@ use crate::event::money::Money;
 use crate::event::result::ResultEvent;
 use crate::journal::Pages;
 use crate::stage::{Effect, Publish};
-use crate::stream::{Epoch, Output, TopicPartition};
+use crate::stream::{Epoch, Headers, Output, TopicPartition};
 
 /// What emitting needs.
 pub struct Emitter {
@@ -134,6 +134,8 @@ pub struct Known<'a> {
     pub hops: u32,
     /// Trace context.
     pub traceparent: Option<&'a Arc<str>>,
+    /// Headers of its outputs.
+    pub stamped: Stamped,
 }
 
 impl<'a> Known<'a> {
@@ -149,19 +151,21 @@ impl<'a> Known<'a> {
             who: &enriched.admitted.who,
             hops: enriched.admitted.hops,
             traceparent: enriched.traceparent.as_ref(),
+            stamped: Stamped::default(),
         }
     }
 
-    /// The headers that every output of the event bears.
-    pub fn stamp(&self, plan: &BuiltPlan) -> Stamp<'a> {
-        Stamp {
+    /// The headers of one output of the event.
+    pub fn headers(&self, plan: &BuiltPlan, id: String, kind: &'static str, time: i64) -> Headers {
+        let stamp = || Stamp {
             source: format!("vivremotion/{}", plan.name),
             event_id: self.id,
             origin: self.origin,
             who: self.who,
             hops: self.hops,
             traceparent: self.traceparent,
-        }
+        };
+        self.stamped.headers(stamp, id, kind, time)
     }
 }
 
@@ -286,14 +290,14 @@ async fn costs(
 async fn told(emitter: &Emitter, known: &Known<'_>, cost: &CostEvent) -> Result<Output, Refusal> {
     let topic = &emitter.plan.costs;
     let bytes = encode(emitter, topic, What::Cost(cost)).await?;
-    let stamp = known.stamp(&emitter.plan);
+    let id = cost.identity.id.clone();
     Ok(Output {
         topic: Arc::clone(topic),
         partition: None,
         // Without a key those of a batch go to one partition: every one more is one more request of its transaction.
         key: None,
         value: Some(bytes),
-        headers: stamp.headers(&cost.identity.id, "vivremotion.cost", cost.time),
+        headers: known.headers(&emitter.plan, id, "vivremotion.cost", cost.time),
         timestamp: None,
     })
 }
@@ -318,7 +322,7 @@ pub async fn adjustment(
 /// A result, or the user's own value in its place: with the key of the input.
 fn own(emitter: &Emitter, known: &Known<'_>, topic: &Arc<str>, value: Bytes, now: i64) -> Output {
     let id = result_id(&emitter.plan, known.id, "result", 0).to_string();
-    let mut headers = known.stamp(&emitter.plan).headers(&id, "vivremotion.result", now);
+    let mut headers = known.headers(&emitter.plan, id, "vivremotion.result", now);
     // The user's own value can't say it.
     if let Some(of) = known.replay_of {
         headers.push(("vivremotion.replay_of".into(), Some(Bytes::from(of.to_owned()))));
@@ -344,8 +348,7 @@ async fn published(
         false => Some(encode(emitter, &publish.topic, What::Value(&publish.value)).await?),
     };
     let id = result_id(&emitter.plan, known.id, &publish.stage, publish.item.unwrap_or(0));
-    let mut headers =
-        known.stamp(&emitter.plan).headers(&id.to_string(), "vivremotion.published", now);
+    let mut headers = known.headers(&emitter.plan, id.to_string(), "vivremotion.published", now);
     headers.extend(publish.headers.iter().map(|(name, value)| {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         (name.clone().into(), Some(Bytes::from(text)))

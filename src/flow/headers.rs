@@ -1,6 +1,6 @@
 //! The headers of every output: the event it belongs to, where that came from, and the CloudEvents attributes.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
@@ -40,17 +40,13 @@ pub struct Stamp<'a> {
 }
 
 impl Stamp<'_> {
-    /// The headers of one output.
-    pub fn headers(&self, id: &str, kind: &'static str, time: i64) -> Headers {
-        let mut headers: Headers = Vec::with_capacity(14);
-        headers.push(("ce_specversion".into(), Some(Bytes::from_static(b"1.0"))));
-        headers.push(("ce_type".into(), Some(Bytes::from_static(kind.as_bytes()))));
+    /// What the headers of all outputs of the event say alike: the source first.
+    fn common(&self) -> Headers {
+        let mut headers: Headers = Vec::with_capacity(10);
         let mut put = |name: &'static str, value: String| {
             headers.push((name.into(), Some(Bytes::from(value))));
         };
-        put("ce_id", id.to_owned());
         put("ce_source", self.source.clone());
-        put("ce_time", rfc3339(time));
         let optional = [
             ("ce_subject", &self.who.subject),
             ("ce_user", &self.who.user),
@@ -69,6 +65,30 @@ impl Stamp<'_> {
         if let Some(traceparent) = self.traceparent {
             put("traceparent", traceparent.to_string());
         }
+        headers
+    }
+}
+
+/// Headers of the outputs of one event: what they have in common is written once and shared.
+#[derive(Debug, Default)]
+pub struct Stamped(OnceLock<Headers>);
+
+impl Stamped {
+    /// The headers of one output.
+    pub fn headers<'a>(
+        &self,
+        stamp: impl FnOnce() -> Stamp<'a>,
+        id: String,
+        kind: &'static str,
+        time: i64,
+    ) -> Headers {
+        let common = self.0.get_or_init(|| stamp().common());
+        let mut headers: Headers = Vec::with_capacity(common.len() + 5);
+        headers.push(("ce_specversion".into(), Some(Bytes::from_static(b"1.0"))));
+        headers.push(("ce_type".into(), Some(Bytes::from_static(kind.as_bytes()))));
+        headers.push(("ce_id".into(), Some(Bytes::from(id))));
+        headers.push(("ce_time".into(), Some(Bytes::from(rfc3339(time)))));
+        headers.extend_from_slice(common);
         headers
     }
 }

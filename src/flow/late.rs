@@ -15,6 +15,7 @@ use super::admit::admit;
 use super::consume::Consumed;
 use super::decode::{decode, identify};
 use super::emit::{Emitted, Known, adjustment};
+use super::headers::Stamped;
 use super::identity::Who;
 use super::member::Member;
 use crate::event::cost::Attempt;
@@ -258,6 +259,7 @@ async fn told(
         who: &who,
         hops: admitted.as_ref().map_or(0, |admitted| admitted.hops),
         traceparent: None,
+        stamped: Stamped::default(),
     };
     let event = admitted.as_ref().map(|admitted| &admitted.decoded.event);
     let output = adjustment(&line.emitter, &known, event, charged, &attempt).await;

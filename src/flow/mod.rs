@@ -20,6 +20,7 @@ use self::decode::{Decoder, decode, identify};
 use self::effects::Hands;
 use self::emit::{Emitted, Emitter, Known};
 use self::enrich::{Enrichment, enrich};
+use self::headers::Stamped;
 use self::identity::Who;
 use self::refusal::Refusal;
 use self::run::{Completed, Runner, run};
@@ -130,6 +131,7 @@ async fn refused(line: &Line, consumed: &Arc<Consumed>, refusal: Refusal) -> Emi
         who: &who,
         hops: 0,
         traceparent: traceparent.as_ref(),
+        stamped: Stamped::default(),
     };
     emit::refuse(&line.emitter, &known, refusal, None).await
 }

@@ -95,6 +95,10 @@ impl Member {
         let opening = notebook.opening();
         self.restoring.push(Box::pin(async move {
             let _place = places.acquire_owned().await;
+            // First this, then the reading: what stands before it is known here, what comes after is late.
+            if let Err(error) = writer.append_durably(opening).await {
+                tracing::warn!(%at, %error, "an opening can't be written down");
+            }
             let mut tries = 0;
             let memory = loop {
                 match restore(&writer, &at, &progress).await {
@@ -106,11 +110,6 @@ impl Member {
                     memory => break memory,
                 }
             };
-            if memory.is_ok()
-                && let Err(error) = writer.append_durably(opening).await
-            {
-                tracing::warn!(%at, %error, "an opening can't be written down");
-            }
             Restored { at, epoch, memory }
         }));
     }

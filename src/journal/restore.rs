@@ -30,7 +30,11 @@ pub async fn restore(
     let low = progress.journal_low.max(0);
     let end = read(writer, &at, low, i64::MAX, |record| match record::read(&record) {
         Ok(entries) => {
-            for entry in entries.into_iter().filter(|entry| entry.place.topic == input.topic) {
+            // That this process was given the partition says nothing of who had it before.
+            let own =
+                |entry: &Entry| matches!(entry.what, What::Opened) && entry.run == writer.run();
+            let theirs = entries.into_iter().filter(|entry| entry.place.topic == input.topic);
+            for entry in theirs.filter(|entry| !own(entry)) {
                 memory.take(entry, |offset| progress.is_done(offset));
             }
         }

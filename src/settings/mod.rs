@@ -33,7 +33,7 @@ pub use environment::{Environment, Process};
 pub use load::{DEFAULT_FILE, load, read};
 pub use log::{Kafka, Local, LogSettings, Names};
 pub use memory::{CollectionSettings, MemorySettings, Store};
-pub use models::{Member, ModelSettings, Provider};
+pub use models::{Member, ModelSettings, Provider, SIMULATED};
 pub use prices::Prices;
 pub use registry::RegistrySettings;
 pub use topics::{Identity, TopicSettings};

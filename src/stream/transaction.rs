@@ -46,7 +46,7 @@ const DECIDE_WITHIN: Duration = Duration::from_secs(300);
 const TOO_OLD: Duration = TRANSACTION_TIMEOUT;
 /// An end of a transaction that took longer, four fifths of a request's time, may have been sent twice.
 const SLOW_END: Duration = Duration::from_secs(8);
-/// New producers a minute, at most.
+/// New producers a minute without a committed batch, at most.
 const RENEWALS: usize = 5;
 const MINUTE: Duration = Duration::from_secs(60);
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
@@ -61,7 +61,7 @@ pub(super) struct Transaction {
     opening: bool,
     /// Must not carry another transaction.
     spent: bool,
-    /// Times of the new producers of the last minute; the first is no renewal.
+    /// Times of the new producers of the last minute, since a batch was committed; the first is no renewal.
     renewals: VecDeque<Duration>,
     first: bool,
     /// When the walk started.
@@ -153,7 +153,7 @@ impl Transaction {
                 let troubled = matches!(event, Event::Ended { troubled: true });
                 // It is ended, and known to be; but its end may have been sent twice.
                 self.spent |= troubled || now.saturating_sub(self.entered) >= SLOW_END;
-                if step == Step::Commit { self.finish(Outcome::Done) } else { self.report() }
+                if step == Step::Commit { self.committed() } else { self.report() }
             }
             (Step::Decide, Event::Decided(decision)) => self.decided(decision),
             (Step::Decide, _) => Action::Do(step),
@@ -274,7 +274,7 @@ impl Transaction {
     fn decided(&mut self, decision: Decision) -> Action {
         self.doubt = false;
         match decision {
-            Decision::Committed => return self.finish(Outcome::Done),
+            Decision::Committed => return self.committed(),
             Decision::NotCommitted => {}
             Decision::NotOurs => {
                 let message = "every partition of the batch was given up".to_owned();
@@ -333,6 +333,13 @@ impl Transaction {
             message: "the transaction was aborted".to_owned(),
         });
         self.finish(outcome)
+    }
+
+    /// A network that breaks again and again costs a producer each time; as long as batches get through, that is no reason
+    /// to leave.
+    fn committed(&mut self) -> Action {
+        self.renewals.clear();
+        self.finish(Outcome::Done)
     }
 
     fn finish(&mut self, outcome: Outcome) -> Action {

@@ -22,6 +22,7 @@ mod audit;
 mod client;
 mod kafka;
 mod load;
+mod measured;
 mod observed;
 mod parts;
 mod product;
@@ -46,6 +47,7 @@ fn stories() -> Vec<Story> {
         qdrant::stories(),
         load::stories(),
         audit::stories(),
+        measured::stories(),
         python::stories(),
         shipped::stories(),
         absent::stories(),

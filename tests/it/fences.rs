@@ -193,7 +193,7 @@ enum Runner {
 use Runner::{Nobody, Test};
 
 /// Every command of the README.
-const COMMANDS: [(&str, Runner); 10] = [
+const COMMANDS: [(&str, Runner); 11] = [
     ("cargo run --release -- dev", Test("tests/e2e/readme.rs")),
     (
         "cargo run --release -- send tickets --wait '{\"input\": {\"text\": \"I was charged twice this month.\"}}'",
@@ -221,6 +221,10 @@ const COMMANDS: [(&str, Runner); 10] = [
     (
         "vivremotion verify --settings vivremotion.yaml pipelines/support-triage.yaml --last 24h",
         Test("tests/e2e/readme.rs"),
+    ),
+    (
+        "vivremotion bench --settings vivremotion.yaml pipelines/support-triage.yaml --rate 200 --duration 30s",
+        Test("tests/e2e/measured.rs"),
     ),
 ];
 

@@ -57,10 +57,12 @@ impl Outlet {
     }
 
     /// Whether being fenced can be our own doing: after a session ended, a late request of ours to join may have taken the
-    /// place of the one that was answered. A clone is fenced, too, when we join anew; so this is believed once a minute.
+    /// place of the one that was answered. A clone is fenced, too, when we join anew; so each time must have a session of
+    /// ours that ended since we last did.
     pub(super) fn may_have_fenced_itself(&self) -> bool {
-        let recent = |at: Option<Instant>| at.is_some_and(|at| at.elapsed() < MINUTE);
-        recent(self.expired) && !recent(self.anew)
+        self.expired.is_some_and(|expired| {
+            expired.elapsed() < MINUTE && self.anew.is_none_or(|anew| anew < expired)
+        })
     }
 
     /// How much waits to be sent.

@@ -316,32 +316,6 @@ fn a_transaction_that_the_coordinator_gave_up_for_its_age_is_no_clone() {
 }
 
 #[test]
-fn new_producers_are_few_in_a_minute() {
-    let mut walk = Walk::opened();
-    for round in 0..RENEWALS {
-        walk.until_commit();
-        walk.take(Event::Ended { troubled: true });
-        walk.start();
-        assert_eq!(walk.action, Do(Step::Renew), "round {round}");
-        walk.expect(&[(Do(Step::Renew), Event::Done), (Do(Step::Init), Event::Done)]);
-        walk.expect(&[(Do(Step::Begin), rejected(None, false))]);
-        walk.expect(&[
-            (Do(Step::SendOffsets), Event::Done),
-            (Do(Step::Produce), rejected(None, false)),
-            (Do(Step::Await), Event::Done),
-            (Do(Step::Abort), Event::Ended { troubled: false }),
-        ]);
-    }
-    walk.until_commit();
-    walk.take(Event::Ended { troubled: true });
-    walk.start();
-    assert_eq!(kind(&walk.action), Some(CommitErrorKind::Fatal));
-    walk.now += MINUTE;
-    walk.start();
-    assert_eq!(walk.action, Do(Step::Renew));
-}
-
-#[test]
 fn access_refused_at_the_start_is_no_reason_to_try_again() {
     let mut machine = Transaction::new();
     assert_eq!(machine.open(Duration::ZERO), Do(Step::Renew));

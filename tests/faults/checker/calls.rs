@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Call, Death, Facts, Figures, Findings, Journaled, Terms, numbers};
+use super::{Call, Death, Facts, Figures, Findings, Journaled, Place, Terms, numbers};
 
 /// How far the clocks of two processes on one machine may lie apart, in milliseconds.
 const SLACK: i64 = 50;
@@ -47,7 +47,10 @@ pub(super) fn judge(facts: &Facts, terms: Terms, found: &mut Findings, figures: 
                 found.add("C8", "calls paid again though nobody died", example());
             } else if terms.paid_once && readable(two[0], two[1].start) {
                 found.add("C8", "journaled calls paid again", example());
-            } else if terms.paid_once && !begun_before_a_death(two[0], two[1], facts) {
+            } else if terms.paid_once
+                && !begun_before_a_death(two[0], two[1], facts)
+                && !given_between(two[0], two[1], &numbers, facts)
+            {
                 found.add("C8", "calls paid again though their instance lived", example());
             }
         }
@@ -69,6 +72,14 @@ fn readable(facts: &Facts, call: &Call, outcome: &Journaled, then: i64) -> bool 
 fn begun_before_a_death(call: &Call, again: &Call, facts: &Facts) -> bool {
     let between = call.start - SLACK..again.start + SLACK;
     facts.deaths.iter().any(|death| death.instance == call.instance && between.contains(&death.at))
+}
+
+/// Whether its partition was given to somebody, or to the same instance anew, after it began and before it was made again.
+fn given_between(call: &Call, again: &Call, numbers: &BTreeMap<Place, u64>, facts: &Facts) -> bool {
+    let Some((origin, _)) = numbers.iter().find(|(_, n)| **n == call.n) else { return false };
+    let between = call.start - SLACK..again.start + SLACK;
+    let mut openings = facts.openings.iter();
+    openings.any(|opening| opening.partition == origin.0 && between.contains(&opening.at))
 }
 
 /// Whether it had begun when its instance died, and had no outcome in the journal as it stood then.

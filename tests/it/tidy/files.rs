@@ -72,7 +72,7 @@ fn parents_of(path: &str) -> Option<Vec<String>> {
     let (dir, name) = stem.rsplit_once('/')?;
     let root = match dir {
         "src" => "lib",
-        "tests/it" | "tests/e2e" | "tests/faults" => "main",
+        "tests/it" | "tests/e2e" | "tests/faults" | "tests/counts" => "main",
         "tests/bench" => return None,
         _ => return Some(vec![format!("{dir}.rs"), format!("{dir}/mod.rs")]),
     };

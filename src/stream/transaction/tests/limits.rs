@@ -208,6 +208,22 @@ fn a_transaction_is_old_by_the_time_since_it_began() {
 }
 
 #[test]
+fn new_producers_may_be_many_as_long_as_batches_are_committed() {
+    let mut walk = Walk::opened();
+    for round in 0..RENEWALS * 3 {
+        walk.until_commit();
+        walk.take(Event::Ended { troubled: true });
+        walk.start();
+        assert_eq!(walk.action, Do(Step::Renew), "round {round}");
+        walk.go_to(Step::Abort);
+        walk.take(Event::Ended { troubled: true });
+        walk.start();
+        walk.go_to(Step::Commit);
+        walk.take(Event::Ended { troubled: false });
+    }
+}
+
+#[test]
 fn a_new_producer_counts_for_a_minute_and_the_very_first_never() {
     let mut walk = Walk::opened();
     for _ in 0..RENEWALS {

@@ -1,0 +1,70 @@
+//! A pipeline as it is measured: the same stages over topics and a group of its own, so that nobody's events, offsets or
+//! results are touched; and models that are simulated, unless the real ones are asked for.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Map;
+
+use crate::pipeline::plan::Plan;
+use crate::settings::{LogSettings, Member, ModelSettings, Provider, SIMULATED, Settings};
+use crate::stage::StageKind;
+
+/// The end of the names of topics and groups.
+const END: &str = ".bench";
+/// The folder of a measurement's lock files and its local log, in that of the engine's.
+const FOLDER: &str = "bench";
+
+/// Gives the pipeline names of its own, and the settings what belongs to them.
+pub fn apart(settings: &mut Settings, plan: &mut Plan<StageKind>) {
+    let own = |name: &mut Arc<str>| *name = format!("{name}{END}").into();
+    let mut topics = vec![&mut plan.source.topic, &mut plan.dead_letters, &mut plan.costs];
+    topics.extend(plan.journal.as_mut());
+    if let Some(sink) = &mut plan.sink {
+        topics.push(&mut sink.topic);
+        topics.extend(sink.failures.as_mut());
+    }
+    for topic in topics {
+        let before = Arc::clone(topic);
+        own(topic);
+        if let Some(known) = settings.topics.get(&before).cloned() {
+            settings.topics.insert(Arc::clone(topic), known);
+        }
+    }
+    own(&mut plan.group);
+    plan.source.from = crate::stream::From::Latest;
+    // Both are about money, which nothing costs.
+    plan.budget.per_day = None;
+    settings.per_day = None;
+    settings.state = settings.state.join(FOLDER);
+    if let LogSettings::Local(local) = &mut settings.log {
+        let file = local.path.file_name().map_or_else(|| PathBuf::from("log"), PathBuf::from);
+        local.path = settings.state.join(file);
+    }
+}
+
+/// Puts a simulated model that takes so long in the place of every one that the pipeline asks.
+pub fn simulate(settings: &mut Settings, plan: &Plan<StageKind>, takes: Duration) {
+    let provider = Provider {
+        name: SIMULATED.into(),
+        dialect: SIMULATED.into(),
+        base_url: String::new(),
+        api_key: None,
+        account: None,
+        max_in_flight: None,
+    };
+    settings.providers.insert(SIMULATED.into(), provider);
+    for name in plan.stages.iter().flat_map(|stage| stage.kind.facts().models) {
+        let before = settings.models.get(&name).and_then(|model| model.members().first());
+        let member = Member {
+            provider: SIMULATED.into(),
+            model: format!("{name}+slow-{}ms", takes.as_millis()).into(),
+            free: true,
+            params: Map::new(),
+            dimensions: before.and_then(|member| member.dimensions),
+            max_in_flight: None,
+        };
+        settings.models.insert(name, ModelSettings::One(member));
+    }
+}
