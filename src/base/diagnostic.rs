@@ -11,6 +11,9 @@ use serde::Serialize;
 const SHOWN: usize = 160;
 /// Characters of a message or a help.
 const LONGEST: usize = 1_000;
+/// The problem of a line that is not shown, whatever else is wrong with it: it holds a secret, and what is printed here
+/// ends up in logs.
+const SECRET: &str = "inline-secret";
 /// Problems that are printed; the rest is counted.
 const PRINTED: usize = 100;
 
@@ -180,6 +183,12 @@ impl Diagnostics {
     }
 
     fn shown_line(&self, item: &Diagnostic) -> Option<String> {
+        let here = |other: &Diagnostic| {
+            (&other.file, other.place.line) == (&item.file, item.place.line)
+        };
+        if self.items.iter().any(|other| other.code == SECRET && here(other)) {
+            return None;
+        }
         let line = usize::try_from(item.place.line).ok()?.checked_sub(1)?;
         let line = self.texts.get(&item.file)?.lines().nth(line)?;
         let clean = |c: char| if c.is_control() { ' ' } else { c };

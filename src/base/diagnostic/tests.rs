@@ -27,6 +27,15 @@ fn problems_are_printed_by_place_with_their_line_and_mend() {
 }
 
 #[test]
+fn a_line_that_holds_a_secret_is_not_shown_whatever_is_said_of_it() {
+    let mut found = sample();
+    let file: Arc<str> = "triage.yaml".into();
+    found.error(&file, Place { line: 2, column: 4 }, "inline-secret", "`b` is written out", None);
+    let said = found.to_string();
+    assert!(said.contains("1 | a: 1") && !said.contains("larg"), "{said}");
+}
+
+#[test]
 fn json_is_one_value_a_line() {
     let lines = sample().to_json_lines();
     let first = lines.lines().next().unwrap();
