@@ -183,9 +183,8 @@ impl Diagnostics {
     }
 
     fn shown_line(&self, item: &Diagnostic) -> Option<String> {
-        let here = |other: &Diagnostic| {
-            (&other.file, other.place.line) == (&item.file, item.place.line)
-        };
+        let here =
+            |other: &Diagnostic| (&other.file, other.place.line) == (&item.file, item.place.line);
         if self.items.iter().any(|other| other.code == SECRET && here(other)) {
             return None;
         }

@@ -87,14 +87,19 @@ impl Piece {
 /// An entry as texts: one, and before it the parts of an answer that is too long for it.
 pub fn pieces(entry: Entry) -> Vec<Piece> {
     let Entry { place: Place { offset: at, .. }, event, mut what, .. } = entry;
-    let piece = |what: &What| Piece {
-        tells: match what {
-            What::Intent(intent) => Tells::Begun(intent.attempt),
-            What::Outcome(Outcome { attempt: Some(attempt), .. }) => Tells::Ended(attempt.id),
-            _ => Tells::Other,
-        },
+    let piece = |what: &What| {
+        let (tells, usual) = match what {
+            What::Intent(intent) => (Tells::Begun(intent.attempt), 384),
+            What::Outcome(Outcome { attempt: Some(attempt), answer }) => {
+                let value = answer.as_ref().and_then(|answer| answer.value.as_ref());
+                (Tells::Ended(attempt.id), 1_280 + value.map_or(0, |value| value.get().len()))
+            }
+            _ => (Tells::Other, 256),
+        };
+        let mut json = Vec::with_capacity(usual);
         // A value of plain fields always has a JSON form.
-        json: serde_json::to_vec(&Written { at, event, what }).unwrap_or_default(),
+        drop(serde_json::to_writer(&mut json, &Written { at, event, what }));
+        Piece { tells, json }
     };
     let mut all = Vec::with_capacity(1);
     if let What::Outcome(Outcome { answer: Some(answer), .. }) = &mut what

@@ -24,8 +24,9 @@ use super::{StageError, StageErrorKind};
 
 /// The largest answer that is read.
 pub const MAX_ANSWER: usize = 4 << 20;
-/// Idle connections kept to one host.
-const MAX_IDLE: usize = 64;
+/// Idle connections kept to one host by a thread: fewer than calls in flight would mean to open most of them anew, each at
+/// the price of several calls.
+const MAX_IDLE: usize = 10_000;
 const IDLE: Duration = Duration::from_secs(60);
 
 /// Where a request goes: literal up to the path.
