@@ -35,6 +35,7 @@ pub mod simulated;
 pub mod target;
 pub mod tokens;
 pub mod transport;
+mod wire;
 
 /// Who speaks a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

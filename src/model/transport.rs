@@ -4,7 +4,7 @@
 //!
 //! **Lanes.** Connections belong to the runtime that opened them, so each thread gets clients of its own, made at its
 //! first call. Over TLS, HTTP/2 carries at most some hundred streams a connection: then a thread has several clients,
-//! taken in turn.
+//! taken in turn. Without TLS a call drives its connection itself: see [`super::wire`].
 //!
 //! It follows no redirect, uses no proxy, reads no environment, retries nothing, and puts neither address nor header
 //! into an error.
@@ -33,6 +33,7 @@ use tower_service::Service;
 
 use super::ModelErrorKind;
 use super::dialect;
+use super::wire::{Broken, Wire};
 use crate::base::secret::Secret;
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -65,7 +66,7 @@ struct Lane {
 
 /// Over TLS, or not: then no root certificates are wanted, and a machine that has none can still call its own servers.
 enum Client {
-    Plain(legacy::Client<Patient<HttpConnector>, Full<Bytes>>),
+    Plain(Wire),
     Secure(legacy::Client<Patient<HttpsConnector<HttpConnector>>, Full<Bytes>>),
 }
 
@@ -148,7 +149,15 @@ impl Transport {
             value.set_sensitive(true);
             map.insert(HeaderName::from_static(name), value);
         }
-        let uri = url.as_str().parse().map_err(|_| "`base_url` is too long".to_owned())?;
+        let long = || "`base_url` is too long".to_owned();
+        let mut uri: Uri = url.as_str().parse().map_err(|_| long())?;
+        if !self.secure {
+            // A connection of our own wants the path and the host apart.
+            let host = uri.authority().map_or("", |authority| authority.as_str());
+            map.insert("host", HeaderValue::from_str(host).map_err(|_| long())?);
+            let path = uri.path_and_query().map_or("/", |path| path.as_str());
+            uri = path.parse().map_err(|_| long())?;
+        }
         Ok(Place { uri, headers: map })
     }
 
@@ -171,11 +180,18 @@ impl Transport {
                 request.headers_mut().insert(HeaderName::from_static(name), value);
             }
         }
-        let asked = match client {
-            Client::Plain(client) => client.request(request),
-            Client::Secure(client) => client.request(request),
-        };
-        whole(asked.await.map_err(|error| unanswered(&error))?).await
+        match client {
+            Client::Plain(wire) => {
+                let (parts, body) =
+                    wire.send(request, LARGEST_REPLY).await.map_err(broken)?.into_parts();
+                let (status, headers) = (parts.status.as_u16(), ReceivedHeaders(parts.headers));
+                Ok(Received { status, headers, body })
+            }
+            Client::Secure(client) => {
+                let asked = client.request(request).await;
+                whole(asked.map_err(|error| unanswered(&error))?).await
+            }
+        }
     }
 
     /// The clients of this thread.
@@ -186,7 +202,7 @@ impl Transport {
             return Ok(Arc::clone(lane));
         }
         drop(lanes);
-        let clients = (0..self.fan).map(|_| client(self.secure)).collect::<Result<_, _>>()?;
+        let clients = (0..self.fan).map(|_| client(&self.base)).collect::<Result<_, _>>()?;
         let lane = Arc::new(Lane { clients, turn: AtomicUsize::new(0) });
         let mut lanes = self.lanes.write().unwrap_or_else(PoisonError::into_inner);
         lanes.push((me, Arc::clone(&lane)));
@@ -200,15 +216,16 @@ const NO_CLIENT: TransportError = TransportError {
     sent: false,
 };
 
-fn client(secure: bool) -> Result<Client, TransportError> {
+fn client(base: &Url) -> Result<Client, TransportError> {
     let mut tcp = HttpConnector::new();
     tcp.set_nodelay(true);
     tcp.set_keepalive(Some(KEEPALIVE));
+    if base.scheme() == "http" {
+        let to = base.as_str().parse().map_err(|_| NO_CLIENT)?;
+        return Ok(Client::Plain(Wire::new(Patient(tcp), to, IDLE)));
+    }
     let mut builder = legacy::Client::builder(TokioExecutor::new());
     builder.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE);
-    if !secure {
-        return Ok(Client::Plain(builder.build(Patient(tcp))));
-    }
     tcp.enforce_http(false);
     let tls = HttpsConnectorBuilder::new()
         .with_provider_and_platform_verifier(rustls::crypto::aws_lc_rs::default_provider())
@@ -219,42 +236,59 @@ fn client(secure: bool) -> Result<Client, TransportError> {
 
 /// The whole body, or what cut it short.
 async fn whole(response: Response<Incoming>) -> Result<Received, TransportError> {
-    let too_large = TransportError {
-        kind: ModelErrorKind::Malformed,
-        what: "sent a reply of more than 16 MiB",
-        sent: true,
-    };
     let (parts, body) = response.into_parts();
     let announced = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
     if announced.and_then(|length| length.parse().ok()).is_some_and(|n: usize| n > LARGEST_REPLY) {
-        return Err(too_large);
+        return Err(TOO_LARGE);
     }
     let body = match Limited::new(body, LARGEST_REPLY).collect().await {
         Ok(collected) => collected.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => return Err(too_large),
-        Err(_) => {
-            let what = "broke the connection in the middle of its answer";
-            return Err(TransportError { kind: ModelErrorKind::Malformed, what, sent: true });
-        }
+        Err(error) if error.is::<LengthLimitError>() => return Err(TOO_LARGE),
+        Err(_) => return Err(CUT),
     };
     Ok(Received { status: parts.status.as_u16(), headers: ReceivedHeaders(parts.headers), body })
 }
 
-fn unanswered(error: &legacy::Error) -> TransportError {
-    let (kind, what, sent) = if error.is_connect() {
-        let what = match refused(error) {
-            true => "can't be reached: connection refused",
-            false => "can't be reached: no connection",
-        };
-        (ModelErrorKind::Unreachable, what, false)
-    } else {
-        (ModelErrorKind::Transport, "broke the connection before it answered", true)
-    };
-    TransportError { kind, what, sent }
+const TOO_LARGE: TransportError = TransportError {
+    kind: ModelErrorKind::Malformed,
+    what: "sent a reply of more than 16 MiB",
+    sent: true,
+};
+
+const CUT: TransportError = TransportError {
+    kind: ModelErrorKind::Malformed,
+    what: "broke the connection in the middle of its answer",
+    sent: true,
+};
+
+const UNANSWERED: TransportError = TransportError {
+    kind: ModelErrorKind::Transport,
+    what: "broke the connection before it answered",
+    sent: true,
+};
+
+fn broken(error: Broken) -> TransportError {
+    match error {
+        Broken::Connect(cause) => unreachable(Some(&*cause)),
+        Broken::Unanswered => UNANSWERED,
+        Broken::Cut => CUT,
+        Broken::TooLarge => TOO_LARGE,
+    }
 }
 
-fn refused(error: &legacy::Error) -> bool {
-    let mut cause = error.source();
+fn unanswered(error: &legacy::Error) -> TransportError {
+    if error.is_connect() { unreachable(error.source()) } else { UNANSWERED }
+}
+
+fn unreachable(cause: Option<&(dyn std::error::Error + 'static)>) -> TransportError {
+    let what = match refused(cause) {
+        true => "can't be reached: connection refused",
+        false => "can't be reached: no connection",
+    };
+    TransportError { kind: ModelErrorKind::Unreachable, what, sent: false }
+}
+
+fn refused(mut cause: Option<&(dyn std::error::Error + 'static)>) -> bool {
     while let Some(error) = cause {
         let io = error.downcast_ref::<io::Error>();
         if io.is_some_and(|io| io.kind() == io::ErrorKind::ConnectionRefused) {
@@ -267,7 +301,7 @@ fn refused(error: &legacy::Error) -> bool {
 
 /// A connector whose connections, TLS included, are made in time or not at all.
 #[derive(Clone)]
-struct Patient<C>(C);
+pub(super) struct Patient<C>(pub(super) C);
 
 impl<C> Service<Uri> for Patient<C>
 where
