@@ -14,7 +14,7 @@ use super::tail::duration;
 use super::verify::{bar, telling};
 use super::{Common, Failure, Format, Outcome, print, runtime};
 use crate::app::bench::process::Process;
-use crate::app::bench::rehearsal::{apart, simulate};
+use crate::app::bench::rehearsal::{apart, lend_schemas, simulate};
 use crate::app::bench::{Desk, Order, measure};
 use crate::app::connect::{self, ConnectError};
 use crate::app::engine::{self, start};
@@ -151,11 +151,14 @@ async fn compare(args: &Args, settings: &Settings, loaded: &Loaded, events: &[Sa
         drop(std::fs::remove_dir_all(&settings.state));
     }
     let [plan] = loaded.plans.as_slice() else { return Ok(()) };
-    let mut process = engine().await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let failed = |error: ConnectError| Failure::Runtime(error.message);
-    let log = connect::log(settings, &clock).await.map_err(failed)?;
     let codecs = connect::codecs(settings).map_err(failed)?;
+    let lent = lend_schemas(&codecs, plan).await;
+    lent.map_err(|error| Failure::Runtime(error.message))?;
+    let mut process = engine().await?;
+    // Now the topics are there.
+    let log = connect::log(settings, &clock).await.map_err(failed)?;
     let order = Order {
         rate: args.rate,
         duration: args.duration,

@@ -143,6 +143,8 @@ async fn kafka(world: &World) {
     let said = example.out();
     assert!(said.starts_with("completed {") && said.contains("'answer'"), "{said}");
     // Also while it runs: nothing failed, and everything adds up.
+    // How fast it is has a story of its own.
+    let audits: Vec<_> = audits.iter().filter(|it| !it.starts_with("bench ")).collect();
     assert_eq!(audits.len(), 3, "{audits:?}");
     for command in audits {
         let output = shell(world, command).output().unwrap();

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::stream::{FuturesUnordered, StreamExt};
 use hdrhistogram::Histogram;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::topics;
 use crate::base::clock::Clock;
@@ -18,7 +18,9 @@ use crate::event::identity::Origin;
 use crate::pipeline::plan::Plan;
 use crate::pipeline::samples::Sample;
 use crate::stage::StageKind;
-use crate::stream::{Follower, From, Headers, Log, Output, Record, StreamError, header};
+use crate::stream::{
+    Follower, From, Headers, Log, Output, Record, StreamError, StreamErrorKind, header,
+};
 
 pub mod process;
 pub mod rehearsal;
@@ -35,6 +37,9 @@ const SENDING: usize = 256;
 const LOOK: Duration = Duration::from_secs(1);
 /// Without any answer for that long nothing more is waited for.
 const QUIET: Duration = Duration::from_secs(10);
+/// How long a topic that was just made may be unknown, and how often it is asked for.
+const KNOWN: Duration = Duration::from_secs(10);
+const AGAIN: Duration = Duration::from_millis(200);
 /// The longest latency that is told apart.
 const LONGEST_MS: u64 = 3_600_000;
 
@@ -286,7 +291,7 @@ impl Seen {
         let mut followers = Vec::new();
         for need in topics::needs(std::slice::from_ref(plan)) {
             if need.name != plan.source.topic {
-                let follower = desk.log.follow(&need.name, From::Latest).await?;
+                let follower = follow(desk.log, &need.name).await?;
                 followers.push((need.name, follower));
             }
         }
@@ -318,9 +323,22 @@ impl Seen {
     }
 }
 
+/// A topic that was made a moment ago may not be known to every broker yet.
+async fn follow(log: &Arc<dyn Log>, topic: &str) -> Result<Box<dyn Follower>, StreamError> {
+    let until = Instant::now() + KNOWN;
+    loop {
+        match log.follow(topic, From::Latest).await {
+            Err(error) if error.kind == StreamErrorKind::UnknownTopic && Instant::now() < until => {
+                sleep(AGAIN).await;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
 fn no_sink() -> StreamError {
     StreamError {
-        kind: crate::stream::StreamErrorKind::Setting,
+        kind: StreamErrorKind::Setting,
         message: "the pipeline has no `sink`: it gives no results that could be timed".to_owned(),
     }
 }

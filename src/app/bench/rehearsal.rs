@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use serde_json::Map;
 
+use crate::app::topics;
+use crate::codec::registry::{Which, value_subject};
+use crate::codec::{CodecError, Codecs};
 use crate::pipeline::plan::Plan;
 use crate::settings::{LogSettings, Member, ModelSettings, Provider, SIMULATED, Settings};
 use crate::stage::StageKind;
@@ -42,6 +45,18 @@ pub fn apart(settings: &mut Settings, plan: &mut Plan<StageKind>) {
         let file = local.path.file_name().map_or_else(|| PathBuf::from("log"), PathBuf::from);
         local.path = settings.state.join(file);
     }
+}
+
+/// Registers the schemas of the pipeline's topics for those that it is measured with, where a registry has them.
+pub async fn lend_schemas(codecs: &Codecs, plan: &Plan<StageKind>) -> Result<(), CodecError> {
+    let registry = codecs.registry();
+    for need in topics::needs(std::slice::from_ref(plan)) {
+        let Some(before) = need.name.strip_suffix(END) else { continue };
+        if let Some(known) = registry.find(&value_subject(before), Which::Latest).await? {
+            registry.register(&value_subject(&need.name), &known.schema.text).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Puts a simulated model that takes so long in the place of every one that the pipeline asks.

@@ -27,6 +27,8 @@ fn every_planted_bug_applies_to_the_sources() {
         let said = misfit(&Path::new(FOLDER).join(format!("{name}.patch")));
         assert!(said.is_empty(), "{name} must be made anew for the sources as they are: {said}");
     }
+    let slower = misfit(Path::new("tests/counts/slower.patch"));
+    assert!(slower.is_empty(), "the planted slow-down must be made anew: {slower}");
 }
 
 #[test]
