@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::backlog::{self, Backlog};
+use super::bench::rehearsal::rename;
 use super::connect::{self, ConnectError, patiently};
 use super::groups::{Working, work};
 use super::instance::Instance;
@@ -45,6 +46,8 @@ pub struct Order {
     pub bounded: bool,
     /// Serve metrics and probes.
     pub serve: bool,
+    /// Run them over topics and groups of their own, to be measured.
+    pub apart: bool,
 }
 
 /// Why an engine does not start.
@@ -125,7 +128,10 @@ pub async fn start(
     .await?;
     let codecs = Arc::new(connect::codecs(&settings)?);
     let site = Site { settings: &settings, codecs: &codecs, outages: &outages, clock: &clock };
-    let plans = promises::checked(&site, loaded, &order.files).await?;
+    let mut plans = promises::checked(&site, loaded, &order.files).await?;
+    if order.apart {
+        plans.iter_mut().for_each(rename);
+    }
     let topics = promises::there(&site, &log, &plans, order.create).await?;
     promises::kept(&settings, &cluster).await?;
     let names: BTreeSet<Arc<str>> =

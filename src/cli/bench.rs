@@ -14,15 +14,17 @@ use super::tail::duration;
 use super::verify::{bar, telling};
 use super::{Common, Failure, Format, Outcome, print, runtime};
 use crate::app::bench::process::Process;
-use crate::app::bench::rehearsal::{apart, lend_schemas, simulate};
+use crate::app::bench::rehearsal::{apart, lend_schemas, rename, simulate};
 use crate::app::bench::{Desk, Order, measure};
 use crate::app::connect::{self, ConnectError};
 use crate::app::engine::{self, start};
 use crate::app::known::known;
 use crate::base::clock::{Clock, SystemClock};
 use crate::pipeline::load::{Loaded, load};
+use crate::pipeline::plan::Plan;
 use crate::pipeline::samples::{Sample, Samples, read_events};
 use crate::settings::{LogSettings, Settings};
+use crate::stage::StageKind;
 use crate::telemetry::init::metrics;
 
 /// Measure what a pipeline costs and how fast it is, on its own log.
@@ -79,14 +81,13 @@ pub fn run(args: Args) -> Outcome {
     }
     let mut settings = args.common.open()?;
     let files = vec![args.pipeline.clone()];
-    let mut loaded = load(&files, &known(&settings)).map_err(|wrong| print::wrong(&wrong))?;
-    let [plan] = loaded.plans.as_mut_slice() else {
+    let loaded = load(&files, &known(&settings)).map_err(|wrong| print::wrong(&wrong))?;
+    let [plan] = loaded.plans.as_slice() else {
         let pipelines = loaded.plans.len();
         let message =
             format!("`{}` holds {pipelines} pipelines, name one", args.pipeline.display());
         return Err(Failure::Usage(message));
     };
-    let topic = Arc::clone(&plan.source.topic);
     apart(&mut settings, plan);
     if !args.real {
         simulate(&mut settings, plan, args.takes);
@@ -98,8 +99,10 @@ pub fn run(args: Args) -> Outcome {
         }
         None => {
             print_warnings(&settings.warnings);
-            let events = events(&args, &topic)?;
-            runtime()?.block_on(compare(&args, &settings, &loaded, &events))
+            let events = events(&args, &plan.source.topic)?;
+            let mut plan = plan.clone();
+            rename(&mut plan);
+            runtime()?.block_on(compare(&args, &settings, &plan, &events))
         }
     }
 }
@@ -131,7 +134,7 @@ fn events(args: &Args, topic: &str) -> Result<Vec<Sample>, Failure> {
 /// The engine's side.
 async fn serve(settings: Arc<Settings>, loaded: Loaded, files: Vec<PathBuf>) -> Outcome {
     let page = metrics().map_err(Failure::Runtime)?;
-    let order = engine::Order { files, create: true, bounded: false, serve: true };
+    let order = engine::Order { files, create: true, bounded: false, serve: true, apart: true };
     let engine = start(settings, loaded, &order, Some(page)).await.map_err(|e| failure(&e))?;
     let (leave, left) = watch::channel(false);
     // It ends with the process, if not before.
@@ -145,12 +148,16 @@ async fn serve(settings: Arc<Settings>, loaded: Loaded, files: Vec<PathBuf>) -> 
 }
 
 /// The side that sends and reads.
-async fn compare(args: &Args, settings: &Settings, loaded: &Loaded, events: &[Sample]) -> Outcome {
+async fn compare(
+    args: &Args,
+    settings: &Settings,
+    plan: &Plan<StageKind>,
+    events: &[Sample],
+) -> Outcome {
     if let LogSettings::Local(_) = &settings.log {
         // Of an earlier measurement.
         drop(std::fs::remove_dir_all(&settings.state));
     }
-    let [plan] = loaded.plans.as_slice() else { return Ok(()) };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let failed = |error: ConnectError| Failure::Runtime(error.message);
     let codecs = connect::codecs(settings).map_err(failed)?;

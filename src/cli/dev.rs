@@ -118,8 +118,13 @@ async fn tour(
     began: Instant,
 ) -> Outcome {
     let stop = signals::stop().map_err(|error| Failure::Runtime(error.to_string()))?;
-    let order =
-        Order { files: vec![args.folder.clone()], create: true, bounded: false, serve: false };
+    let order = Order {
+        files: vec![args.folder.clone()],
+        create: true,
+        bounded: false,
+        serve: false,
+        apart: false,
+    };
     let engine = start(settings, loaded, &order, None).await.map_err(|e| failure(&e))?;
     welcome(&engine);
     let passages = fill(&engine.collections, &samples).await.map_err(Failure::Runtime)?;

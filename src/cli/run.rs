@@ -34,7 +34,13 @@ pub fn run(args: Args) -> Outcome {
     print_warnings(&settings.warnings);
     let loaded = load(&args.files, &known(&settings)).map_err(|wrong| print::wrong(&wrong))?;
     print_warnings(&loaded.warnings);
-    let order = Order { files: args.files, create: false, bounded: args.bounded, serve: true };
+    let order = Order {
+        files: args.files,
+        create: false,
+        bounded: args.bounded,
+        serve: true,
+        apart: false,
+    };
     runtime()?.block_on(work(settings, loaded, order))
 }
 

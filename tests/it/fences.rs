@@ -224,7 +224,7 @@ const COMMANDS: [(&str, Runner); 11] = [
     ),
     (
         "vivremotion bench --settings vivremotion.yaml pipelines/support-triage.yaml --rate 200 --duration 30s",
-        Test("tests/e2e/measured.rs"),
+        Test("tests/e2e/readme.rs"),
     ),
 ];
 

@@ -13,38 +13,50 @@ use crate::codec::{CodecError, Codecs};
 use crate::pipeline::plan::Plan;
 use crate::settings::{LogSettings, Member, ModelSettings, Provider, SIMULATED, Settings};
 use crate::stage::StageKind;
+use crate::stream::From;
 
 /// The end of the names of topics and groups.
 const END: &str = ".bench";
 /// The folder of a measurement's lock files and its local log, in that of the engine's.
 const FOLDER: &str = "bench";
 
-/// Gives the pipeline names of its own, and the settings what belongs to them.
-pub fn apart(settings: &mut Settings, plan: &mut Plan<StageKind>) {
-    let own = |name: &mut Arc<str>| *name = format!("{name}{END}").into();
-    let mut topics = vec![&mut plan.source.topic, &mut plan.dead_letters, &mut plan.costs];
-    topics.extend(plan.journal.as_mut());
-    if let Some(sink) = &mut plan.sink {
-        topics.push(&mut sink.topic);
-        topics.extend(sink.failures.as_mut());
-    }
-    for topic in topics {
-        let before = Arc::clone(topic);
-        own(topic);
-        if let Some(known) = settings.topics.get(&before).cloned() {
+/// Gives a pipeline that is to run topics and a group of its own.
+pub fn rename(plan: &mut Plan<StageKind>) {
+    topics_of(plan).into_iter().for_each(own);
+    own(&mut plan.group);
+    plan.source.from = From::Latest;
+    plan.budget.per_day = None;
+}
+
+/// Gives the settings what those topics need, and a folder apart.
+pub fn apart(settings: &mut Settings, plan: &Plan<StageKind>) {
+    for topic in topics_of(&mut plan.clone()) {
+        if let Some(known) = settings.topics.get(topic).cloned() {
+            own(topic);
             settings.topics.insert(Arc::clone(topic), known);
         }
     }
-    own(&mut plan.group);
-    plan.source.from = crate::stream::From::Latest;
-    // Both are about money, which nothing costs.
-    plan.budget.per_day = None;
     settings.per_day = None;
     settings.state = settings.state.join(FOLDER);
     if let LogSettings::Local(local) = &mut settings.log {
         let file = local.path.file_name().map_or_else(|| PathBuf::from("log"), PathBuf::from);
         local.path = settings.state.join(file);
     }
+}
+
+fn own(name: &mut Arc<str>) {
+    *name = format!("{name}{END}").into();
+}
+
+/// Where it reads and writes, but for its `publish` stages.
+fn topics_of(plan: &mut Plan<StageKind>) -> Vec<&mut Arc<str>> {
+    let mut topics = vec![&mut plan.source.topic, &mut plan.dead_letters, &mut plan.costs];
+    topics.extend(plan.journal.as_mut());
+    if let Some(sink) = &mut plan.sink {
+        topics.push(&mut sink.topic);
+        topics.extend(sink.failures.as_mut());
+    }
+    topics
 }
 
 /// Registers the schemas of the pipeline's topics for those that it is measured with, where a registry has them.

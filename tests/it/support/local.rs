@@ -66,7 +66,13 @@ impl LocalWorld {
     pub async fn run(&self) {
         let loaded = load(&self.files, &known(&self.settings));
         let loaded = loaded.unwrap_or_else(|wrong| panic!("{wrong}"));
-        let order = Order { files: self.files.clone(), create: true, bounded: true, serve: false };
+        let order = Order {
+            files: self.files.clone(),
+            create: true,
+            bounded: true,
+            serve: false,
+            apart: false,
+        };
         let engine = start(Arc::clone(&self.settings), loaded, &order, None).await;
         let engine = engine.unwrap_or_else(|error| panic!("{error:?}"));
         let (_stop, stopped) = watch::channel(false);
