@@ -1,13 +1,17 @@
-//! Fills memory with the samples of a folder of pipelines.
+//! The samples of a folder of pipelines: passages that fill memory, and events as records.
 
 use std::path::Path;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::base::clock::{Clock, SystemClock};
+use crate::codec::{CodecError, Codecs};
 use crate::context::memory::import::{Form, Importer, Source};
 use crate::context::memory::shelf::Collections;
 use crate::context::memory::teller::Teller;
-use crate::pipeline::samples::Samples;
+use crate::pipeline::samples::{Sample, Samples};
+use crate::stream::Output;
 
 /// Passages of samples are everybody's.
 const EVERYBODY: &str = "*";
@@ -26,6 +30,28 @@ pub async fn fill(collections: &Collections, samples: &Samples) -> Result<u64, S
         passages += imported.map_err(|error| format!("collection `{name}`: {error}"))?.passages;
     }
     Ok(passages)
+}
+
+/// An event as it is written to that topic, its value encoded as the topic's settings say.
+pub async fn output(
+    codecs: &Codecs,
+    topic: &Arc<str>,
+    event: &Sample,
+) -> Result<Output, CodecError> {
+    let value = match event.value.is_null() {
+        true => None,
+        false => Some(codecs.for_topic(topic).encode(&event.value).await?),
+    };
+    let header =
+        |(name, value): (&String, &String)| (name.clone().into(), Some(Bytes::from(value.clone())));
+    Ok(Output {
+        topic: Arc::clone(topic),
+        partition: None,
+        key: event.key.clone().map(Bytes::from),
+        value,
+        headers: event.headers.iter().map(header).collect(),
+        timestamp: None,
+    })
 }
 
 fn source(path: &Path) -> Result<Source, String> {

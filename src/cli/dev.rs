@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
@@ -14,11 +13,11 @@ use super::tail::render;
 use super::{Common, Failure, Format, Outcome, print, runtime, show, signals};
 use crate::app::engine::{Engine, Order, start};
 use crate::app::known::known;
-use crate::app::samples::fill;
+use crate::app::samples::{fill, output};
 use crate::pipeline::load::{Loaded, load};
 use crate::pipeline::samples::{Sample, Samples, read_events};
 use crate::settings::{LogSettings, Settings};
-use crate::stream::{Follower, From, Headers, Output, StreamError, header};
+use crate::stream::{Follower, From, StreamError, header};
 
 /// Between two looks whether everything is answered.
 const LOOK: Duration = Duration::from_millis(50);
@@ -227,27 +226,8 @@ async fn send(args: &Args, engine: &Engine, events: &[Sample]) -> Outcome {
         args.rate.filter(|rate| *rate > 0.0).map(|rate| Duration::from_secs_f64(1.0 / rate));
     let mut outputs = Vec::with_capacity(events.len());
     for event in events {
-        let codec = engine.codecs.for_topic(&event.topic);
-        let value = match event.value.is_null() {
-            true => None,
-            false => {
-                let encoded = codec.encode(&event.value).await;
-                Some(encoded.map_err(|error| Failure::Runtime(error.message))?)
-            }
-        };
-        let headers: Headers = event
-            .headers
-            .iter()
-            .map(|(name, value)| (name.clone().into(), Some(Bytes::from(value.clone()))))
-            .collect();
-        outputs.push(Output {
-            topic: Arc::clone(&event.topic),
-            partition: None,
-            key: event.key.clone().map(Bytes::from),
-            value,
-            headers,
-            timestamp: None,
-        });
+        let output = output(&engine.codecs, &event.topic, event).await;
+        outputs.push(output.map_err(|error| Failure::Runtime(error.message))?);
     }
     match pause {
         None => engine.log.send(outputs).await.map(drop).map_err(stream),

@@ -62,16 +62,8 @@ impl Consumed {
 
     /// Bytes it holds.
     pub fn size(&self) -> usize {
-        size(&self.record)
+        self.record.size() + size_of::<Consumed>()
     }
-}
-
-/// Bytes that a record holds while it is here.
-pub fn size(record: &Record) -> usize {
-    let len = |part: &Option<bytes::Bytes>| part.as_ref().map_or(0, bytes::Bytes::len);
-    let Record { key, value, headers, .. } = record;
-    let headers: usize = headers.iter().map(|(name, value)| name.len() + len(value)).sum();
-    len(key) + len(value) + headers + size_of::<Consumed>()
 }
 
 /// An event that ended, or one whose outputs were replaced by its dead letter.

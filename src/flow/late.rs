@@ -215,6 +215,9 @@ async fn tell(line: &Line, writer: &Writer, at: &TopicPartition, untold: Vec<Unt
         }
     }
     let adjusted = outputs.len();
+    if adjusted == 0 {
+        return;
+    }
     match writer.log().send(outputs).await {
         Ok(_) => {
             tracing::info!(%at, adjusted, "calls of a process that lost the partition: adjusted")

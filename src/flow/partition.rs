@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::Line;
-use super::consume::{Consumed, size};
+use super::consume::Consumed;
 use super::lanes::Lane;
 use super::notebook::Notebook;
 use super::tracker::Tracker;
@@ -25,7 +25,7 @@ pub enum Pending {
 impl Pending {
     fn size(&self) -> usize {
         match self {
-            Pending::Record(record) => size(record),
+            Pending::Record(record) => record.size() + size_of::<Consumed>(),
             Pending::Tracked(_, consumed) => consumed.size(),
         }
     }

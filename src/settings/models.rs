@@ -57,6 +57,20 @@ pub struct Provider {
     pub max_in_flight: Option<usize>,
 }
 
+impl Provider {
+    /// The one that answers by itself.
+    pub fn simulated() -> Self {
+        Provider {
+            name: SIMULATED.into(),
+            dialect: SIMULATED.into(),
+            base_url: String::new(),
+            api_key: None,
+            account: None,
+            max_in_flight: None,
+        }
+    }
+}
+
 /// What a pipeline asks for by name.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ModelSettings {
@@ -305,14 +319,7 @@ fn bare(
         return None;
     };
     if provider == SIMULATED {
-        providers.entry(SIMULATED.into()).or_insert_with(|| Provider {
-            name: SIMULATED.into(),
-            dialect: SIMULATED.into(),
-            base_url: String::new(),
-            api_key: None,
-            account: None,
-            max_in_flight: None,
-        });
+        providers.entry(SIMULATED.into()).or_insert_with(Provider::simulated);
     }
     let Some((provider, settings)) = providers.get_key_value(provider) else {
         let message = format!("there is no provider `{provider}`");

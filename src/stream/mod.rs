@@ -93,10 +93,21 @@ pub struct Output {
 impl Output {
     /// Bytes of key, value and headers: what size caps count.
     pub fn size(&self) -> usize {
-        let len = |part: &Option<Bytes>| part.as_ref().map_or(0, Bytes::len);
-        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + len(value)).sum();
-        len(&self.key) + len(&self.value) + headers
+        size(&self.key, &self.value, &self.headers)
     }
+}
+
+impl Record {
+    /// Bytes of key, value and headers.
+    pub fn size(&self) -> usize {
+        size(&self.key, &self.value, &self.headers)
+    }
+}
+
+fn size(key: &Option<Bytes>, value: &Option<Bytes>, headers: &Headers) -> usize {
+    let len = |part: &Option<Bytes>| part.as_ref().map_or(0, Bytes::len);
+    let headers: usize = headers.iter().map(|(name, value)| name.len() + len(value)).sum();
+    len(key) + len(value) + headers
 }
 
 /// Counts assignments: a completion of an older epoch is dropped, even if the partition came back.

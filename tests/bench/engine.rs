@@ -4,7 +4,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::process;
+use vivremotion::app::bench::process;
+
 use crate::services::{Kept, free_port, http_get, until};
 
 const START: Duration = Duration::from_secs(60);
@@ -52,12 +53,12 @@ impl Served {
 
     /// CPU time so far.
     pub fn cpu(&self) -> Duration {
-        process::cpu(self.kept.pid())
+        process::cpu(self.kept.pid()).unwrap()
     }
 
     /// Resident memory now and at most, in MiB.
     pub fn memory(&self) -> (f64, f64) {
-        process::memory(self.kept.pid())
+        process::memory(self.kept.pid()).unwrap()
     }
 
     /// The last of what it said.

@@ -20,7 +20,6 @@ use std::process::ExitCode;
 mod engine;
 mod job;
 mod latency;
-mod process;
 mod report;
 mod rows;
 

@@ -11,6 +11,7 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use hdrhistogram::Histogram;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::samples::output;
 use super::topics;
 use crate::base::clock::Clock;
 use crate::codec::Codecs;
@@ -18,9 +19,7 @@ use crate::event::identity::Origin;
 use crate::pipeline::plan::Plan;
 use crate::pipeline::samples::Sample;
 use crate::stage::StageKind;
-use crate::stream::{
-    Follower, From, Headers, Log, Output, Record, StreamError, StreamErrorKind, header,
-};
+use crate::stream::{Follower, From, Log, Output, Record, StreamError, StreamErrorKind, header};
 
 pub mod process;
 pub mod rehearsal;
@@ -76,7 +75,11 @@ pub async fn measure(
     events: &[Sample],
     mut tell: impl FnMut(u64, u64),
 ) -> Result<Report, String> {
-    let values = encoded(desk, events).await?;
+    let mut values = Vec::with_capacity(events.len());
+    for event in events {
+        let output = output(desk.codecs, &desk.plan.source.topic, event).await;
+        values.push(output.map_err(|error| error.message)?);
+    }
     let mut seen = Seen::open(desk).await.map_err(|error| error.message)?;
     let all = order.warm_up + order.duration;
     let (began, epoch) = (Instant::now(), desk.clock.now());
@@ -187,36 +190,12 @@ impl Snapshot {
     }
 }
 
-/// One event as it is sent again and again.
-struct Value {
-    key: Option<Bytes>,
-    value: Option<Bytes>,
-    headers: Headers,
-}
-
-async fn encoded(desk: &Desk<'_>, events: &[Sample]) -> Result<Vec<Value>, String> {
-    let codec = desk.codecs.for_topic(&desk.plan.source.topic);
-    let mut values = Vec::with_capacity(events.len());
-    for event in events {
-        let value = match event.value.is_null() {
-            true => None,
-            false => Some(codec.encode(&event.value).await.map_err(|error| error.message)?),
-        };
-        let header = |(name, value): (&String, &String)| {
-            (name.clone().into(), Some(Bytes::from(value.clone())))
-        };
-        let headers = event.headers.iter().map(header).collect();
-        values.push(Value { key: event.key.clone().map(Bytes::from), value, headers });
-    }
-    Ok(values)
-}
-
 type Sends<'a> = FuturesUnordered<futures::future::BoxFuture<'a, Result<(), StreamError>>>;
 
 /// Who sends.
 struct Load<'a> {
     desk: &'a Desk<'a>,
-    values: Vec<Value>,
+    values: Vec<Output>,
     order: Order,
     began: Instant,
     /// Wall time of `began`.
@@ -253,22 +232,15 @@ impl Load<'_> {
 
     fn output(&self, at: usize) -> Output {
         let (round, n) = (at / self.values.len(), at % self.values.len());
-        let Value { key, value, headers } = &self.values[n];
+        let mut output = self.values[n].clone();
         // Events of a key wait for each other: a sample that is sent again is another customer's.
-        let key =
-            key.as_deref().map(|key| [key, b"-", round.to_string().as_bytes()].concat().into());
-        let due = match self.order.rate {
+        let another = |key: Bytes| [&*key, b"-", round.to_string().as_bytes()].concat().into();
+        output.key = output.key.map(another);
+        output.timestamp = Some(match self.order.rate {
             Some(rate) => self.epoch + (at as f64 / rate * 1e3) as i64,
             None => self.desk.clock.now(),
-        };
-        Output {
-            topic: Arc::clone(&self.desk.plan.source.topic),
-            partition: None,
-            key,
-            value: value.clone(),
-            headers: headers.clone(),
-            timestamp: Some(due),
-        }
+        });
+        output
     }
 }
 
@@ -310,7 +282,7 @@ impl Seen {
         let records = records?;
         let (now, before) = (clock.now(), self.answered);
         *self.bytes.entry(Arc::clone(&topic)).or_default() +=
-            records.iter().map(size).sum::<usize>();
+            records.iter().map(Record::size).sum::<usize>();
         if topic == self.results {
             for due in records.iter().filter_map(due).filter(|due| *due >= self.began) {
                 self.answered += 1;
@@ -348,12 +320,6 @@ fn due(record: &Record) -> Option<i64> {
     let origin = header(&record.headers, "vivremotion.origin")?;
     let origin: Origin = std::str::from_utf8(origin).ok()?.parse().ok()?;
     Some(origin.timestamp)
-}
-
-fn size(record: &Record) -> usize {
-    let len = |part: &Option<Bytes>| part.as_ref().map_or(0, Bytes::len);
-    let headers: usize = record.headers.iter().map(|(name, value)| name.len() + len(value)).sum();
-    len(&record.key) + len(&record.value) + headers
 }
 
 fn millis(duration: Duration) -> i64 {

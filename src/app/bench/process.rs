@@ -75,22 +75,12 @@ impl Process {
 
     /// User and system time of all its threads since its start; none where the system does not say it.
     pub fn cpu(&self) -> Option<Duration> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).ok()?;
-        // The name, in parentheses, may hold spaces.
-        let (_, fields) = stat.rsplit_once(") ")?;
-        let fields: Vec<&str> = fields.split(' ').collect();
-        let ticks = |field: usize| fields.get(field)?.parse::<u64>().ok();
-        Some(Duration::from_millis((ticks(11)? + ticks(12)?) * 1000 / TICKS))
+        cpu(self.child.id())
     }
 
     /// Resident memory now, and the most it ever was, in MiB; none where the system does not say it.
     pub fn memory(&self) -> Option<(f64, f64)> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
-        let field = |name: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-            line.trim().trim_end_matches(" kB").parse::<f64>().ok()
-        };
-        Some((field("VmRSS:")? / 1024.0, field("VmHWM:")? / 1024.0))
+        memory(self.child.id())
     }
 
     /// Where its time went so far.
@@ -98,6 +88,26 @@ impl Process {
         let page = get(&self.address, "/metrics").await;
         Ok(Doors::read(&page.map_err(|error| format!("its metrics can't be read: {error}"))?))
     }
+}
+
+/// User and system time of all threads of a process since its start; none where the system does not say it.
+pub fn cpu(pid: u32) -> Option<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name, in parentheses, may hold spaces.
+    let (_, fields) = stat.rsplit_once(") ")?;
+    let fields: Vec<&str> = fields.split(' ').collect();
+    let ticks = |field: usize| fields.get(field)?.parse::<u64>().ok();
+    Some(Duration::from_millis((ticks(11)? + ticks(12)?) * 1000 / TICKS))
+}
+
+/// Resident memory of a process now, and the most it ever was, in MiB; none where the system does not say it.
+pub fn memory(pid: u32) -> Option<(f64, f64)> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        line.trim().trim_end_matches(" kB").parse::<f64>().ok()
+    };
+    Some((field("VmRSS:")? / 1024.0, field("VmHWM:")? / 1024.0))
 }
 
 impl Drop for Process {

@@ -73,15 +73,7 @@ pub async fn lend_schemas(codecs: &Codecs, plan: &Plan<StageKind>) -> Result<(),
 
 /// Puts a simulated model that takes so long in the place of every one that the pipeline asks.
 pub fn simulate(settings: &mut Settings, plan: &Plan<StageKind>, takes: Duration) {
-    let provider = Provider {
-        name: SIMULATED.into(),
-        dialect: SIMULATED.into(),
-        base_url: String::new(),
-        api_key: None,
-        account: None,
-        max_in_flight: None,
-    };
-    settings.providers.insert(SIMULATED.into(), provider);
+    settings.providers.insert(SIMULATED.into(), Provider::simulated());
     for name in plan.stages.iter().flat_map(|stage| stage.kind.facts().models) {
         let before = settings.models.get(&name).and_then(|model| model.members().first());
         let member = Member {

@@ -36,9 +36,3 @@ fn headers(message: &BorrowedMessage<'_>) -> Headers {
         (0..headers.count()).map(lenient).collect()
     })
 }
-
-pub(super) fn size(record: &Record) -> usize {
-    let len = |part: &Option<Bytes>| part.as_ref().map_or(0, Bytes::len);
-    let headers: usize = record.headers.iter().map(|(name, value)| name.len() + len(value)).sum();
-    len(&record.key) + len(&record.value) + headers
-}

@@ -183,7 +183,7 @@ fn run(
             match polled {
                 Ok(message) => {
                     let record = copy::copy(&message, topic.clone());
-                    bytes += copy::size(&record);
+                    bytes += record.size();
                     records.push(record);
                 }
                 Err(KafkaError::PartitionEOF(partition)) => {

@@ -16,7 +16,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message as _};
 use tokio::time::Instant;
 
-use super::copy::{copy, size};
+use super::copy::copy;
 use super::member::{MemberConsumer, Rebalance, Shared};
 use super::orphans::Census;
 use super::outlet::{Delivered, Outlet};
@@ -166,7 +166,7 @@ impl Poll {
             match consumer.poll(Duration::ZERO) {
                 Some(Ok(message)) => {
                     let record = self.copy(&message);
-                    bytes += size(&record);
+                    bytes += record.size();
                     records.push(record);
                     if records.len() >= TOGETHER || bytes >= TOGETHER_BYTES {
                         more = true;
