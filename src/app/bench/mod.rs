@@ -83,18 +83,19 @@ pub async fn measure(
     let mut seen = Seen::open(desk).await.map_err(|error| error.message)?;
     let all = order.warm_up + order.duration;
     let (began, epoch) = (Instant::now(), desk.clock.now());
-    let mut load =
-        Load { desk, values, order: *order, began, epoch, sent: 0, sending: Sends::new() };
     // Wall time, as the events carry it.
     let from = epoch + millis(order.warm_up);
+    let (sent, measured, sending) = (0, 0, Sends::new());
+    let mut load =
+        Load { desk, values, order: *order, began, epoch, from, sent, measured, sending };
     let (mut look, mut first) = (began, None::<Snapshot>);
     let (mut last_answer, mut peak) = (began, 0.0_f64);
-    let (mut measured_from, mut ended) = (0, None);
+    let mut ended = None;
     loop {
         let now = Instant::now();
         if first.is_none() && now >= began + order.warm_up {
             first = Some(Snapshot::take(process).await?);
-            (measured_from, seen.window) = (load.sent, Some(from));
+            seen.window = Some(from);
             seen.bytes.clear();
         }
         if now >= look {
@@ -109,6 +110,9 @@ pub async fn measure(
         }
         let over = now >= began + all;
         if over && ended.is_none() {
+            if order.rate.is_some() {
+                load.send(seen.answered);
+            }
             ended = Some(Snapshot::take(process).await?);
             last_answer = now;
         }
@@ -129,8 +133,7 @@ pub async fn measure(
     let (Some(first), Some(ended)) = (first, ended) else {
         return Err("nothing was measured".to_owned());
     };
-    let sent = load.sent - measured_from;
-    Ok(report(order, desk, &seen, sent, &first, &ended, peak))
+    Ok(report(order, desk, &seen, load.measured, &first, &ended, peak))
 }
 
 fn report(
@@ -200,7 +203,11 @@ struct Load<'a> {
     began: Instant,
     /// Wall time of `began`.
     epoch: i64,
+    /// Wall time from which on events are measured.
+    from: i64,
     sent: usize,
+    /// Those that were due since then.
+    measured: usize,
     sending: Sends<'a>,
 }
 
@@ -216,7 +223,8 @@ impl Load<'_> {
 
     /// Sends what is due, without waiting for the log: it is not the log's pace that is asked for.
     fn send(&mut self, answered: usize) {
-        let passed = self.began.elapsed() + TICK;
+        let all = self.order.warm_up + self.order.duration;
+        let passed = (self.began.elapsed() + TICK).min(all);
         let due = match self.order.rate {
             Some(rate) => (passed.as_secs_f64() * rate) as usize,
             None => answered + self.order.in_flight,
@@ -230,16 +238,18 @@ impl Load<'_> {
         self.sending.push(Box::pin(async move { log.send(outputs).await.map(drop) }));
     }
 
-    fn output(&self, at: usize) -> Output {
+    fn output(&mut self, at: usize) -> Output {
         let (round, n) = (at / self.values.len(), at % self.values.len());
         let mut output = self.values[n].clone();
         // Events of a key wait for each other: a sample that is sent again is another customer's.
         let another = |key: Bytes| [&*key, b"-", round.to_string().as_bytes()].concat().into();
         output.key = output.key.map(another);
-        output.timestamp = Some(match self.order.rate {
+        let due = match self.order.rate {
             Some(rate) => self.epoch + (at as f64 / rate * 1e3) as i64,
             None => self.desk.clock.now(),
-        });
+        };
+        self.measured += usize::from(due >= self.from);
+        output.timestamp = Some(due);
         output
     }
 }
