@@ -82,6 +82,7 @@ pub fn line(
         purses,
         hands: Hands { collections, outages: outages.clone(), clock: Arc::clone(&shared.clock) },
         emitter: Emitter {
+            source: format!("vivremotion/{}", plan.name).into(),
             letter_partitions: shared.partitions.get(&plan.dead_letters).copied().unwrap_or(0),
             plan,
             codecs,

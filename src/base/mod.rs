@@ -5,6 +5,7 @@ pub mod clock;
 pub mod diagnostic;
 pub mod failpoint;
 pub mod halt;
+pub mod json;
 pub mod nearest;
 pub mod quantity;
 pub mod retry;

@@ -3,10 +3,10 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use memchr::memchr2;
-use serde::Serialize;
 use serde_json::Value;
 
 use super::{Codec, CodecError, MAX_BYTES, MAX_DEPTH, MAX_VALUES};
+use crate::base::json::{Any, Put, Unwritable};
 use crate::event::cost::CostEvent;
 use crate::event::result::ResultEvent;
 
@@ -25,15 +25,15 @@ impl Codec for Json {
     }
 
     async fn encode(&self, value: &Value) -> Result<Bytes, CodecError> {
-        to_bytes(value, 256)
+        put(&Any(value), 256)
     }
 
-    async fn encode_result(&self, result: &ResultEvent) -> Result<Bytes, CodecError> {
-        to_bytes(result, 2_048)
+    async fn encode_result(&self, result: &ResultEvent<'_>) -> Result<Bytes, CodecError> {
+        put(result, 2_048)
     }
 
-    async fn encode_cost(&self, cost: &CostEvent) -> Result<Bytes, CodecError> {
-        to_bytes(cost, 1_024)
+    async fn encode_cost(&self, cost: &CostEvent<'_>) -> Result<Bytes, CodecError> {
+        put(cost, 1_024)
     }
 }
 
@@ -97,11 +97,11 @@ fn measure(bytes: &[u8]) -> Result<(), CodecError> {
     }
 }
 
-/// The JSON of a value of ours, which usually has fewer than so many bytes.
-pub(super) fn to_bytes<T: Serialize>(value: &T, usual: usize) -> Result<Bytes, CodecError> {
+/// The JSON of a value, which usually has fewer than so many bytes.
+pub(super) fn put(value: &impl Put, usual: usize) -> Result<Bytes, CodecError> {
     let mut bytes = Vec::with_capacity(usual);
-    match serde_json::to_writer(&mut bytes, value) {
-        Ok(()) => Ok(Bytes::from(bytes)),
-        Err(error) => Err(CodecError::permanent("not-json", format!("can't be written: {error}"))),
-    }
+    let wrong =
+        |Unwritable(why)| CodecError::permanent("not-json", format!("can't be written: {why}"));
+    value.put(&mut bytes).map_err(wrong)?;
+    Ok(Bytes::from(bytes))
 }

@@ -42,9 +42,9 @@ pub trait Codec: Send + Sync {
     /// A user's own value, as `sink.value` and `publish` make it.
     async fn encode(&self, value: &Value) -> Result<Bytes, CodecError>;
     /// A result.
-    async fn encode_result(&self, result: &ResultEvent) -> Result<Bytes, CodecError>;
+    async fn encode_result(&self, result: &ResultEvent<'_>) -> Result<Bytes, CodecError>;
     /// A cost event.
-    async fn encode_cost(&self, cost: &CostEvent) -> Result<Bytes, CodecError>;
+    async fn encode_cost(&self, cost: &CostEvent<'_>) -> Result<Bytes, CodecError>;
 }
 
 /// Why bytes have no value, or a value has no bytes.

@@ -32,12 +32,12 @@ impl Codec for Text {
         }
     }
 
-    async fn encode_result(&self, result: &ResultEvent) -> Result<Bytes, CodecError> {
-        super::json::to_bytes(result, 2_048)
+    async fn encode_result(&self, result: &ResultEvent<'_>) -> Result<Bytes, CodecError> {
+        super::json::put(result, 2_048)
     }
 
-    async fn encode_cost(&self, cost: &CostEvent) -> Result<Bytes, CodecError> {
-        super::json::to_bytes(cost, 1_024)
+    async fn encode_cost(&self, cost: &CostEvent<'_>) -> Result<Bytes, CodecError> {
+        super::json::put(cost, 1_024)
     }
 }
 

@@ -1,11 +1,13 @@
 //! The cost event: one attempt of one call. Amounts are deltas: their sum is always right.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::identity::Identity;
+use super::ids::{AttemptId, EventId};
 use super::money::Money;
 use super::usage::Usage;
 
@@ -13,9 +15,9 @@ use super::usage::Usage;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {
     /// Unique id of the attempt.
-    pub id: super::ids::AttemptId,
+    pub id: AttemptId,
     /// The stage.
-    pub stage: std::sync::Arc<str>,
+    pub stage: Arc<str>,
     /// Item of an `each`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub item: Option<u32>,
@@ -25,14 +27,14 @@ pub struct Attempt {
     #[serde(deserialize_with = "operation")]
     pub operation: Word,
     /// Provider.
-    pub provider: String,
+    pub provider: Arc<str>,
     /// Alias of the billed key; the provider's name when there is one key.
-    pub account: String,
+    pub account: Arc<str>,
     /// Model asked.
-    pub request_model: String,
+    pub request_model: Arc<str>,
     /// Model that answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub response_model: Option<String>,
+    pub response_model: Option<Arc<str>>,
     /// The provider's id of the call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider_request_id: Option<String>,
@@ -51,12 +53,12 @@ pub struct Attempt {
     pub price_status: Word,
     /// Price catalogue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub catalogue: Option<String>,
+    pub catalogue: Option<Arc<str>>,
     /// `ok` or the error's code.
-    pub outcome: String,
+    pub outcome: Cow<'static, str>,
     /// Why the model stopped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub finish_reason: Option<String>,
+    pub finish_reason: Option<Arc<str>>,
     /// Start, milliseconds since the epoch.
     pub started_at: i64,
     /// Duration, microseconds.
@@ -100,7 +102,7 @@ fn price_status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<&'static s
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CostLine {
     /// Such as `input_tokens`.
-    pub unit: String,
+    pub unit: Cow<'static, str>,
     /// How many.
     pub quantity: i64,
     /// Price of `per` of them.
@@ -112,10 +114,10 @@ pub struct CostLine {
 
 /// Field names and meanings are those of `schemas/cost.avsc`.
 #[derive(Clone, Debug, Serialize)]
-pub struct CostEvent {
+pub struct CostEvent<'a> {
     /// Common head; `id` is the attempt id.
     #[serde(flatten)]
-    pub identity: Identity,
+    pub identity: Identity<'a>,
     /// End of the attempt, milliseconds since the epoch.
     #[serde(serialize_with = "super::time::rfc3339")]
     pub time: i64,
@@ -123,70 +125,70 @@ pub struct CostEvent {
     pub kind: &'static str,
     /// The attempt an adjustment corrects.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub adjusts: Option<String>,
+    pub adjusts: Option<AttemptId>,
     /// Shared by the attempts of one micro-batch.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub batch_id: Option<String>,
+    pub batch_id: Option<&'a str>,
     /// The event.
-    pub event_id: String,
+    pub event_id: EventId,
     /// The producer's own id.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub request_id: Option<String>,
+    pub request_id: Option<&'a str>,
     /// The pipeline.
-    pub pipeline: String,
+    pub pipeline: &'a str,
     /// Its label.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub version: Option<String>,
+    pub version: Option<&'a str>,
     /// Its digest.
-    pub digest: String,
+    pub digest: &'a str,
     /// The stage.
-    pub stage: String,
+    pub stage: &'a str,
     /// Item of an `each`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub item: Option<i32>,
     /// Ordinal of the attempt in its stage, from 1.
     pub attempt: i32,
     /// GenAI operation.
-    pub operation: String,
+    pub operation: &'a str,
     /// Provider.
-    pub provider: String,
+    pub provider: &'a str,
     /// Alias of the billed key.
-    pub account: String,
+    pub account: &'a str,
     /// Region of the data.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub region: Option<String>,
+    pub region: Option<&'a str>,
     /// Model asked.
-    pub request_model: String,
+    pub request_model: &'a str,
     /// Model that answered.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub response_model: Option<String>,
+    pub response_model: Option<&'a str>,
     /// `default` unless a tier was asked for.
-    pub service_tier: String,
+    pub service_tier: &'a str,
     /// The provider's id of the call.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub provider_request_id: Option<String>,
+    pub provider_request_id: Option<&'a str>,
     /// Price lines.
-    pub lines: Vec<CostLine>,
+    pub lines: Cow<'a, [CostLine]>,
     /// A delta.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub amount: Option<Money>,
     /// Currency.
-    pub currency: String,
+    pub currency: &'a str,
     /// `priced`, `unpriced`, `estimated`, `unsettled`.
-    pub price_status: String,
+    pub price_status: &'a str,
     /// Price catalogue.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub catalogue: Option<String>,
+    pub catalogue: Option<&'a str>,
     /// Whether the value came from a cache.
     pub cached: bool,
     /// What a cache saved.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub saved: Option<Money>,
     /// `ok` or the error's code.
-    pub outcome: String,
+    pub outcome: &'a str,
     /// Why the model stopped.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub finish_reason: Option<String>,
+    pub finish_reason: Option<&'a str>,
     /// Duration, microseconds.
     pub duration_us: i64,
     /// Time to first chunk, microseconds.

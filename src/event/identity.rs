@@ -3,31 +3,32 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use uuid::Uuid;
 
 /// The common head of every event of ours. `None` is written as null in Avro and left out in JSON.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Identity {
+pub struct Identity<'a> {
     /// Unique within `source`.
-    pub id: String,
+    pub id: Uuid,
     /// Who made it: for our own events `vivremotion/<pipeline>`.
-    pub source: String,
+    pub source: &'a str,
     /// CloudEvents type, such as `vivremotion.result`.
     #[serde(rename = "type")]
-    pub kind: String,
+    pub kind: &'static str,
     /// What it is about: a device, an order.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub subject: Option<String>,
+    pub subject: Option<&'a str>,
     /// Whose it is.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub tenant: Option<String>,
+    pub tenant: Option<&'a str>,
     /// Who asked.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub user: Option<String>,
+    pub user: Option<&'a str>,
     /// The conversation.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub session: Option<String>,
+    pub session: Option<&'a str>,
     /// Tags for cost allocation, copied from the request to its result and its costs.
-    pub attributes: BTreeMap<String, String>,
+    pub attributes: BTreeMap<&'a str, &'a str>,
 }
 
 /// Where a record stood when it was first read; travels as the header `vivremotion.origin`.

@@ -6,6 +6,7 @@
 pub mod cost;
 pub mod identity;
 pub mod ids;
+mod json;
 pub mod money;
 pub mod result;
 pub mod time;

@@ -60,16 +60,24 @@ impl Sum for Money {
 /// Plain decimal, without trailing zeros and without the currency: `0.0004`.
 impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (sign, size) = (if self.0 < 0 { "-" } else { "" }, self.0.unsigned_abs());
-        let unit = Money::UNIT.unsigned_abs();
-        let (whole, mut fraction, mut digits) = (size / unit, (size % unit) as u64, 9);
-        if fraction == 0 {
-            return write!(f, "{sign}{whole}");
+        let (size, unit) = (self.0.unsigned_abs(), Money::UNIT.unsigned_abs());
+        if self.0 < 0 {
+            f.write_str("-")?;
         }
-        while fraction.is_multiple_of(10) {
-            (fraction, digits) = (fraction / 10, digits - 1);
+        match u64::try_from(size / unit) {
+            Ok(whole) => write!(f, "{whole}")?,
+            Err(_) => write!(f, "{}", size / unit)?,
         }
-        write!(f, "{sign}{whole}.{fraction:0digits$}")
+        // Digit by digit: the general way with leading zeros costs several times as much, and every event has many amounts.
+        let (mut digits, mut rest) = ([b'0'; 10], (size % unit) as u32);
+        digits[0] = b'.';
+        for digit in digits[1..].iter_mut().rev() {
+            *digit = b'0' + (rest % 10) as u8;
+            rest /= 10;
+        }
+        let shown = digits.iter().rposition(|digit| (b'1'..=b'9').contains(digit));
+        let shown = &digits[..shown.map_or(0, |last| last + 1)];
+        f.write_str(std::str::from_utf8(shown).unwrap_or_default())
     }
 }
 

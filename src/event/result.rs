@@ -1,37 +1,40 @@
 //! The result event: what was decided, by which stages and models, from which passages, at what cost and latency.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::identity::{Identity, Origin};
+use super::ids::EventId;
 use super::money::Money;
 
 /// One per event. Field names and meanings are those of `schemas/result.avsc`.
 #[derive(Clone, Debug, Serialize)]
-pub struct ResultEvent {
+pub struct ResultEvent<'a> {
     /// Common head; `id` is the result id.
     #[serde(flatten)]
-    pub identity: Identity,
+    pub identity: Identity<'a>,
     /// The event it answers.
-    pub event_id: String,
+    pub event_id: EventId,
     /// The producer's own id, for correlation only.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub request_id: Option<String>,
+    pub request_id: Option<&'a str>,
     /// Where the record stood.
-    pub origin: Origin,
+    pub origin: Cow<'a, Origin>,
     /// Result id of the first run, on a replay.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub replay_of: Option<String>,
+    pub replay_of: Option<&'a str>,
     /// The pipeline.
-    pub pipeline: String,
+    pub pipeline: &'a str,
     /// Its label.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub version: Option<String>,
+    pub version: Option<&'a str>,
     /// Digest of the pipeline file and what it includes.
-    pub digest: String,
+    pub digest: &'a str,
     /// Consumer group.
-    pub group: String,
+    pub group: &'a str,
     /// `completed` or `failed`.
     pub status: &'static str,
     /// True when a value stood in for a stage that failed.
@@ -45,19 +48,19 @@ pub struct ResultEvent {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Failure>,
     /// The stages named in `sink.outputs` that are done.
-    pub outputs: BTreeMap<String, OutputValue>,
+    pub outputs: BTreeMap<&'a str, OutputValue<'a>>,
     /// Every stage run, in plan order.
-    pub stages: Vec<StageRun>,
+    pub stages: Cow<'a, [StageRun]>,
     /// Sum of the cost events at commit; none when no call was priced.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub amount: Option<Money>,
     /// Currency of every amount.
-    pub currency: String,
+    pub currency: &'a str,
     /// Calls whose price is not known.
     pub unpriced_calls: i32,
     /// Price catalogue.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub catalogue: Option<String>,
+    pub catalogue: Option<&'a str>,
     /// When it was admitted, milliseconds since the epoch.
     #[serde(serialize_with = "super::time::rfc3339")]
     pub received_at: i64,
@@ -69,7 +72,7 @@ pub struct ResultEvent {
     pub overhead_us: i64,
     /// W3C trace id.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub trace_id: Option<String>,
+    pub trace_id: Option<&'a str>,
 }
 
 /// Why an event failed, in words that may leave the house: no prompt text, no host names.
@@ -90,20 +93,20 @@ pub struct Failure {
 
 /// One value of `outputs`: text verbatim, JSON as JSON text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct OutputValue {
+pub struct OutputValue<'a> {
     /// `text/plain` or `application/json`.
-    pub content_type: String,
+    pub content_type: &'static str,
     /// The value.
-    pub value: String,
+    pub value: Cow<'a, str>,
 }
 
 /// What one stage did.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct StageRun {
     /// Name in the pipeline.
-    pub name: String,
+    pub name: Arc<str>,
     /// Kind, a verb.
-    pub kind: String,
+    pub kind: &'static str,
     /// `done`, `skipped`, `failed`, `recovered` (a value stood in) or `cancelled`.
     pub status: &'static str,
     /// Why it was skipped or failed.
@@ -119,19 +122,19 @@ pub struct StageRun {
     pub duration_us: i64,
     /// Provider of the last attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub provider: Option<String>,
+    pub provider: Option<Arc<str>>,
     /// Model asked of the provider.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub request_model: Option<String>,
+    pub request_model: Option<Arc<str>>,
     /// Model that answered.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub response_model: Option<String>,
+    pub response_model: Option<Arc<str>>,
     /// Prompt version: digest of the prompt's templates.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub prompt_digest: Option<String>,
+    pub prompt_digest: Option<Arc<str>>,
     /// Why the model stopped.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub finish_reason: Option<String>,
+    pub finish_reason: Option<Arc<str>>,
     /// Tries made.
     pub attempts: i32,
     /// Whether the value came from a cache.
@@ -142,7 +145,7 @@ pub struct StageRun {
     /// What retrieval brought.
     pub passages: Vec<PassageScore>,
     /// Tokens by part, over all attempts.
-    pub usage: BTreeMap<String, i64>,
+    pub usage: BTreeMap<&'static str, i64>,
     /// Money over all attempts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub amount: Option<Money>,

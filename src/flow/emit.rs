@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use uuid::Uuid;
 
 use super::consume::Consumed;
 use super::dead_letter;
@@ -32,6 +33,8 @@ use crate::stream::{Epoch, Headers, Output, TopicPartition};
 pub struct Emitter {
     /// The plan.
     pub plan: Arc<BuiltPlan>,
+    /// Who makes its events: `vivremotion/<pipeline>`.
+    pub source: Arc<str>,
     /// Codec of every topic that is written, by name.
     pub codecs: HashMap<Arc<str>, Arc<dyn Codec>>,
     /// Partitions of the dead letter topic; 0 when it is not known.
@@ -134,7 +137,7 @@ pub struct Known<'a> {
     pub hops: u32,
     /// Trace context.
     pub traceparent: Option<&'a Arc<str>>,
-    /// Headers of its outputs.
+    /// What its outputs say alike.
     pub stamped: Stamped,
 }
 
@@ -155,10 +158,15 @@ impl<'a> Known<'a> {
         }
     }
 
+    /// The id of its result.
+    pub fn result_id(&self, plan: &BuiltPlan) -> ResultId {
+        self.stamped.result_id(|| output_id(plan, self.id, "result", 0))
+    }
+
     /// The headers of one output of the event.
-    pub fn headers(&self, plan: &BuiltPlan, id: String, kind: &'static str, time: i64) -> Headers {
+    pub fn headers(&self, emitter: &Emitter, id: Uuid, kind: &'static str, time: i64) -> Headers {
         let stamp = || Stamp {
-            source: format!("vivremotion/{}", plan.name),
+            source: &emitter.source,
             event_id: self.id,
             origin: self.origin,
             who: self.who,
@@ -287,17 +295,20 @@ async fn costs(
     Ok(outputs)
 }
 
-async fn told(emitter: &Emitter, known: &Known<'_>, cost: &CostEvent) -> Result<Output, Refusal> {
+async fn told(
+    emitter: &Emitter,
+    known: &Known<'_>,
+    cost: &CostEvent<'_>,
+) -> Result<Output, Refusal> {
     let topic = &emitter.plan.costs;
     let bytes = encode(emitter, topic, What::Cost(cost)).await?;
-    let id = cost.identity.id.clone();
     Ok(Output {
         topic: Arc::clone(topic),
         partition: None,
         // Without a key those of a batch go to one partition: every one more is one more request of its transaction.
         key: None,
         value: Some(bytes),
-        headers: known.headers(&emitter.plan, id, "vivremotion.cost", cost.time),
+        headers: known.headers(emitter, cost.identity.id, "vivremotion.cost", cost.time),
         timestamp: None,
     })
 }
@@ -312,17 +323,17 @@ pub async fn adjustment(
     attempt: &Attempt,
 ) -> Result<Output, Refusal> {
     let mut cost = report::cost(emitter, known, event, attempt);
-    cost.identity.id = AttemptId::adjusting(attempt.id).to_string();
+    cost.identity.id = AttemptId::adjusting(attempt.id).0;
     cost.kind = "adjustment";
-    cost.adjusts = Some(attempt.id.to_string());
+    cost.adjusts = Some(attempt.id);
     cost.amount = attempt.amount.map(|amount| amount - charged);
     told(emitter, known, &cost).await
 }
 
 /// A result, or the user's own value in its place: with the key of the input.
 fn own(emitter: &Emitter, known: &Known<'_>, topic: &Arc<str>, value: Bytes, now: i64) -> Output {
-    let id = result_id(&emitter.plan, known.id, "result", 0).to_string();
-    let mut headers = known.headers(&emitter.plan, id, "vivremotion.result", now);
+    let id = known.result_id(&emitter.plan).0;
+    let mut headers = known.headers(emitter, id, "vivremotion.result", now);
     // The user's own value can't say it.
     if let Some(of) = known.replay_of {
         headers.push(("vivremotion.replay_of".into(), Some(Bytes::from(of.to_owned()))));
@@ -347,8 +358,8 @@ async fn published(
         true => None,
         false => Some(encode(emitter, &publish.topic, What::Value(&publish.value)).await?),
     };
-    let id = result_id(&emitter.plan, known.id, &publish.stage, publish.item.unwrap_or(0));
-    let mut headers = known.headers(&emitter.plan, id.to_string(), "vivremotion.published", now);
+    let id = output_id(&emitter.plan, known.id, &publish.stage, publish.item.unwrap_or(0));
+    let mut headers = known.headers(emitter, id.0, "vivremotion.published", now);
     headers.extend(publish.headers.iter().map(|(name, value)| {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         (name.clone().into(), Some(Bytes::from(text)))
@@ -364,15 +375,15 @@ async fn published(
 }
 
 /// The id of an output of an event.
-pub fn result_id(plan: &BuiltPlan, event: EventId, output: &str, index: u32) -> ResultId {
+pub fn output_id(plan: &BuiltPlan, event: EventId, output: &str, index: u32) -> ResultId {
     ResultId::new(event, &plan.group, &plan.name, output, index)
 }
 
 /// What is to be encoded.
 enum What<'a> {
     Value(&'a serde_json::Value),
-    Result(&'a ResultEvent),
-    Cost(&'a CostEvent),
+    Result(&'a ResultEvent<'a>),
+    Cost(&'a CostEvent<'a>),
 }
 
 /// Encodes with the codec of a topic; a registry that is down is waited for.
@@ -405,9 +416,9 @@ async fn encode(emitter: &Emitter, topic: &Arc<str>, what: What<'_>) -> Result<B
 }
 
 /// The tags of an event of ours, for cost allocation.
-pub fn attributes(event: &serde_json::Value) -> BTreeMap<String, String> {
+pub fn attributes(event: &serde_json::Value) -> BTreeMap<&str, &str> {
     let Some(map) = event.get("attributes").and_then(|tags| tags.as_object()) else {
         return BTreeMap::new();
     };
-    map.iter().filter_map(|(tag, value)| Some((tag.clone(), value.as_str()?.to_owned()))).collect()
+    map.iter().filter_map(|(tag, value)| Some((tag.as_str(), value.as_str()?))).collect()
 }

@@ -3,10 +3,11 @@
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use uuid::Uuid;
 
 use super::identity::{Who, rfc3339};
 use crate::event::identity::Origin;
-use crate::event::ids::EventId;
+use crate::event::ids::{EventId, ResultId};
 use crate::journal::Range;
 use crate::stream::Headers;
 
@@ -26,7 +27,7 @@ pub fn journal_ranges(headers: &Headers) -> Vec<Range> {
 /// What an event's outputs have in common.
 pub struct Stamp<'a> {
     /// `vivremotion/<pipeline>`.
-    pub source: String,
+    pub source: &'a Arc<str>,
     /// The event.
     pub event_id: EventId,
     /// Where its record first stood.
@@ -46,7 +47,7 @@ impl Stamp<'_> {
         let mut put = |name: &'static str, value: String| {
             headers.push((name.into(), Some(Bytes::from(value))));
         };
-        put("ce_source", self.source.clone());
+        put("ce_source", self.source.to_string());
         let optional = [
             ("ce_subject", &self.who.subject),
             ("ce_user", &self.who.user),
@@ -69,24 +70,32 @@ impl Stamp<'_> {
     }
 }
 
-/// Headers of the outputs of one event: what they have in common is written once and shared.
+/// What the outputs of one event have in common: made once and shared.
 #[derive(Debug, Default)]
-pub struct Stamped(OnceLock<Headers>);
+pub struct Stamped {
+    headers: OnceLock<Headers>,
+    result_id: OnceLock<ResultId>,
+}
 
 impl Stamped {
+    /// The id of the event's result.
+    pub fn result_id(&self, make: impl FnOnce() -> ResultId) -> ResultId {
+        *self.result_id.get_or_init(make)
+    }
+
     /// The headers of one output.
     pub fn headers<'a>(
         &self,
         stamp: impl FnOnce() -> Stamp<'a>,
-        id: String,
+        id: Uuid,
         kind: &'static str,
         time: i64,
     ) -> Headers {
-        let common = self.0.get_or_init(|| stamp().common());
+        let common = self.headers.get_or_init(|| stamp().common());
         let mut headers: Headers = Vec::with_capacity(common.len() + 5);
         headers.push(("ce_specversion".into(), Some(Bytes::from_static(b"1.0"))));
         headers.push(("ce_type".into(), Some(Bytes::from_static(kind.as_bytes()))));
-        headers.push(("ce_id".into(), Some(Bytes::from(id))));
+        headers.push(("ce_id".into(), Some(Bytes::from(id.to_string()))));
         headers.push(("ce_time".into(), Some(Bytes::from(rfc3339(time)))));
         headers.extend_from_slice(common);
         headers

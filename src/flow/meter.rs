@@ -64,7 +64,7 @@ impl EventMeter {
     pub fn failed_before(&self, stage: &Arc<str>, item: Option<u32>) -> u32 {
         let failed = |taken: &&Taken| {
             let Taken { ended, attempt } = taken;
-            let known = !matches!(attempt.outcome.as_str(), "ok" | "unknown" | "cancelled");
+            let known = !matches!(&*attempt.outcome, "ok" | "unknown" | "cancelled");
             ended.is_none() && known && attempt.stage == *stage && attempt.item == item
         };
         u32::try_from(self.lock().iter().filter(failed).count()).unwrap_or(u32::MAX)

@@ -1,6 +1,7 @@
 //! Counters of one group: a member tells what happens, this turns it into metrics and log lines. Handles are kept, since
 //! looking one up costs a microsecond.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -37,16 +38,16 @@ struct LineMeters {
     duration: Histogram,
     overhead: Histogram,
     queue: Histogram,
-    stages: HashMap<(String, &'static str), Histogram>,
+    stages: HashMap<(Arc<str>, &'static str), Histogram>,
     calls: HashMap<CallLabels, CallMeters>,
 }
 
 #[derive(PartialEq, Eq, Hash)]
 struct CallLabels {
     operation: &'static str,
-    provider: String,
-    model: String,
-    outcome: String,
+    provider: Arc<str>,
+    model: Arc<str>,
+    outcome: Cow<'static, str>,
 }
 
 struct CallMeters {
@@ -180,10 +181,10 @@ impl LineMeters {
         self.duration.record(completed.duration);
         self.overhead.record(completed.duration.saturating_sub(completed.busy));
         for run in &completed.runs {
-            let key = (run.name.clone(), run.status);
+            let key = (Arc::clone(&run.name), run.status);
             let by = [
                 (label::PIPELINE, pipeline),
-                (label::STAGE, run.name.as_str()),
+                (label::STAGE, &run.name),
                 (label::OUTCOME, run.status),
             ];
             let stage =
@@ -193,8 +194,8 @@ impl LineMeters {
         for attempt in &completed.attempts {
             let labels = CallLabels {
                 operation: attempt.operation,
-                provider: attempt.provider.clone(),
-                model: attempt.request_model.clone(),
+                provider: Arc::clone(&attempt.provider),
+                model: Arc::clone(&attempt.request_model),
                 outcome: attempt.outcome.clone(),
             };
             let meters = self
@@ -209,8 +210,8 @@ impl LineMeters {
 impl CallMeters {
     fn new(pipeline: &str, labels: &CallLabels) -> Self {
         let pipeline = (label::PIPELINE, pipeline);
-        let provider = (label::PROVIDER, labels.provider.as_str());
-        let model = (label::REQUEST_MODEL, labels.model.as_str());
+        let provider = (label::PROVIDER, &*labels.provider);
+        let model = (label::REQUEST_MODEL, &*labels.model);
         let error = if labels.outcome == "ok" { "" } else { &labels.outcome };
         let operation = (label::OPERATION, labels.operation);
         let calls = [operation, provider, model, (label::ERROR, error)];
@@ -231,8 +232,8 @@ impl CallMeters {
         for (part, tokens) in attempt.usage.parts() {
             let by = [
                 (label::OPERATION, attempt.operation),
-                (label::PROVIDER, attempt.provider.as_str()),
-                (label::REQUEST_MODEL, attempt.request_model.as_str()),
+                (label::PROVIDER, &attempt.provider),
+                (label::REQUEST_MODEL, &attempt.request_model),
                 (label::TOKEN_TYPE, part.trim_end_matches("_tokens")),
             ];
             self.tokens

@@ -1,10 +1,11 @@
 //! Results and cost events of one event, as values.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
-use super::emit::{Emitter, Known, attributes, result_id};
+use super::emit::{Emitter, Known, attributes};
 use super::enrich::trace_id;
 use super::refusal::Refusal;
 use super::run::Completed;
@@ -24,7 +25,11 @@ pub enum Subject<'a> {
 }
 
 /// The result of an event.
-pub fn result(emitter: &Emitter, known: &Known<'_>, subject: Subject<'_>) -> ResultEvent {
+pub fn result<'a>(
+    emitter: &'a Emitter,
+    known: &'a Known<'_>,
+    subject: Subject<'a>,
+) -> ResultEvent<'a> {
     let plan = &emitter.plan;
     let consumed = known.consumed;
     // What could not be written is not tried again in the result that says so.
@@ -45,48 +50,50 @@ pub fn result(emitter: &Emitter, known: &Known<'_>, subject: Subject<'_>) -> Res
     let busy = completed.map_or(std::time::Duration::ZERO, |c| c.busy);
     ResultEvent {
         identity: Identity {
-            id: result_id(plan, known.id, "result", 0).to_string(),
-            kind: "vivremotion.result".to_owned(),
+            id: known.result_id(plan).0,
+            kind: "vivremotion.result",
             ..identity(emitter, known, completed.map(Completed::event))
         },
-        event_id: known.id.to_string(),
-        request_id: known.who.request_id.as_deref().map(str::to_owned),
-        origin: known.origin.clone(),
-        replay_of: known.replay_of.map(str::to_owned),
-        pipeline: plan.name.to_string(),
-        version: plan.version.as_deref().map(str::to_owned),
-        digest: plan.digest.to_string(),
-        group: plan.group.to_string(),
+        event_id: known.id,
+        request_id: known.who.request_id.as_deref(),
+        origin: Cow::Borrowed(known.origin),
+        replay_of: known.replay_of,
+        pipeline: &plan.name,
+        version: plan.version.as_deref(),
+        digest: &plan.digest,
+        group: &plan.group,
         status: if refusal.is_some() { "failed" } else { "completed" },
         degraded: completed.is_some_and(|completed| completed.degraded),
         index: 0,
         is_final: true,
         error: refusal.map(Refusal::failure),
         outputs: ran.map_or_else(BTreeMap::new, |completed| outputs(emitter, completed)),
-        stages: completed.map_or_else(Vec::new, |completed| completed.runs.clone()),
+        stages: Cow::Borrowed(completed.map_or(&[], |completed| &completed.runs)),
         amount,
-        currency: emitter.currency.to_string(),
+        currency: &emitter.currency,
         unpriced_calls: unpriced,
-        catalogue: emitter.catalogue.as_deref().map(str::to_owned),
+        catalogue: emitter.catalogue.as_deref(),
         received_at: consumed.received_at,
         duration_us: micros(duration),
         queue_us: (consumed.received_at - consumed.record.timestamp).max(0).saturating_mul(1000),
         overhead_us: micros(duration.saturating_sub(busy)),
-        trace_id: known.traceparent.and_then(|text| trace_id(text)).map(str::to_owned),
+        trace_id: known.traceparent.and_then(|text| trace_id(text)),
     }
 }
 
 /// The values of the stages named in `sink.outputs` that are done: text verbatim, JSON as JSON text.
-fn outputs(emitter: &Emitter, completed: &Completed) -> BTreeMap<String, OutputValue> {
+fn outputs<'a>(
+    emitter: &'a Emitter,
+    completed: &'a Completed,
+) -> BTreeMap<&'a str, OutputValue<'a>> {
     let Some(sink) = &emitter.plan.sink else { return BTreeMap::new() };
     let shown = |stage: &usize| {
         let value = completed.values[*stage].as_ref()?;
         let (content_type, value) = match value {
-            Json::String(text) => ("text/plain", text.clone()),
-            other => ("application/json", other.to_string()),
+            Json::String(text) => ("text/plain", Cow::Borrowed(text.as_str())),
+            other => ("application/json", Cow::Owned(other.to_string())),
         };
-        let name = emitter.plan.stages[*stage].name.to_string();
-        Some((name, OutputValue { content_type: content_type.to_owned(), value }))
+        Some((&*emitter.plan.stages[*stage].name, OutputValue { content_type, value }))
     };
     sink.outputs.iter().filter_map(shown).collect()
 }
@@ -99,62 +106,65 @@ fn total(attempts: &[Attempt]) -> (Option<Money>, i32) {
     (amount, i32::try_from(unpriced).unwrap_or(i32::MAX))
 }
 
-fn identity(emitter: &Emitter, known: &Known<'_>, event: Option<&Json>) -> Identity {
+fn identity<'a>(
+    emitter: &'a Emitter,
+    known: &'a Known<'_>,
+    event: Option<&'a Json>,
+) -> Identity<'a> {
     Identity {
-        id: String::new(),
-        source: format!("vivremotion/{}", emitter.plan.name),
-        kind: String::new(),
-        subject: known.who.subject.as_deref().map(str::to_owned),
-        tenant: Some(known.who.tenant.to_string()),
-        user: known.who.user.as_deref().map(str::to_owned),
-        session: known.who.session.as_deref().map(str::to_owned),
+        source: &emitter.source,
+        subject: known.who.subject.as_deref(),
+        tenant: Some(&known.who.tenant),
+        user: known.who.user.as_deref(),
+        session: known.who.session.as_deref(),
         attributes: event.map(attributes).unwrap_or_default(),
+        ..Identity::default()
     }
 }
 
 /// The cost event of one attempt; `event` is the value it was made for, if that could be read.
-pub fn cost(
-    emitter: &Emitter,
-    known: &Known<'_>,
-    event: Option<&Json>,
-    attempt: &Attempt,
-) -> CostEvent {
+pub fn cost<'a>(
+    emitter: &'a Emitter,
+    known: &'a Known<'_>,
+    event: Option<&'a Json>,
+    attempt: &'a Attempt,
+) -> CostEvent<'a> {
     let plan = &emitter.plan;
     CostEvent {
         identity: Identity {
-            id: attempt.id.to_string(),
-            kind: "vivremotion.cost".to_owned(),
+            id: attempt.id.0,
+            kind: "vivremotion.cost",
             ..identity(emitter, known, event)
         },
         time: attempt.started_at + attempt.duration_us / 1000,
         kind: "charge",
         adjusts: None,
-        batch_id: attempt.batch_id.clone(),
-        event_id: known.id.to_string(),
-        request_id: known.who.request_id.as_deref().map(str::to_owned),
-        pipeline: plan.name.to_string(),
-        version: plan.version.as_deref().map(str::to_owned),
-        digest: plan.digest.to_string(),
-        stage: attempt.stage.to_string(),
+        batch_id: attempt.batch_id.as_deref(),
+        event_id: known.id,
+        request_id: known.who.request_id.as_deref(),
+        pipeline: &plan.name,
+        version: plan.version.as_deref(),
+        digest: &plan.digest,
+        stage: &attempt.stage,
         item: attempt.item.and_then(|item| i32::try_from(item).ok()),
         attempt: i32::try_from(attempt.number).unwrap_or(i32::MAX),
-        operation: attempt.operation.to_owned(),
-        provider: attempt.provider.clone(),
-        account: attempt.account.clone(),
+        operation: attempt.operation,
+        provider: &attempt.provider,
+        account: &attempt.account,
         region: None,
-        request_model: attempt.request_model.clone(),
-        response_model: attempt.response_model.clone(),
-        service_tier: "default".to_owned(),
-        provider_request_id: attempt.provider_request_id.clone(),
-        lines: attempt.lines.clone(),
+        request_model: &attempt.request_model,
+        response_model: attempt.response_model.as_deref(),
+        service_tier: "default",
+        provider_request_id: attempt.provider_request_id.as_deref(),
+        lines: Cow::Borrowed(&attempt.lines),
         amount: attempt.amount,
-        currency: emitter.currency.to_string(),
-        price_status: attempt.price_status.to_owned(),
-        catalogue: attempt.catalogue.clone(),
+        currency: &emitter.currency,
+        price_status: attempt.price_status,
+        catalogue: attempt.catalogue.as_deref(),
         cached: false,
         saved: None,
-        outcome: attempt.outcome.clone(),
-        finish_reason: attempt.finish_reason.clone(),
+        outcome: &attempt.outcome,
+        finish_reason: attempt.finish_reason.as_deref(),
         duration_us: attempt.duration_us,
         ttfc_us: attempt.ttfc_us,
     }

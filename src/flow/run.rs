@@ -312,8 +312,8 @@ impl<'a> Walk<'a> {
     fn not_run(&self, stage: usize, status: &'static str, reason: String) -> StageRun {
         let plan = &self.runner.plan.stages[stage];
         StageRun {
-            name: plan.name.to_string(),
-            kind: plan.verb.to_owned(),
+            name: Arc::clone(&plan.name),
+            kind: plan.verb,
             status,
             reason: Some(reason),
             started_at: self.around.clock.now(),

@@ -56,8 +56,8 @@ impl Ended {
             message: "panicked; this is a defect of the engine".to_owned(),
         };
         let run = StageRun {
-            name: plan.name.to_string(),
-            kind: plan.verb.to_owned(),
+            name: Arc::clone(&plan.name),
+            kind: plan.verb,
             status: "failed",
             reason: Some(fault.message.clone()),
             ..StageRun::default()
@@ -291,10 +291,10 @@ impl Started {
             .tally(|attempt| plain && attempt.stage == unit.plan.name && attempt.item == self.item);
         let last = tally.last.as_ref();
         let usage = tally.usage.parts();
-        let usage = usage.map(|(part, n)| (part.to_owned(), i64::try_from(n).unwrap_or(i64::MAX)));
+        let usage = usage.map(|(part, n)| (part, i64::try_from(n).unwrap_or(i64::MAX)));
         let run = StageRun {
-            name: unit.plan.name.to_string(),
-            kind: unit.plan.verb.to_owned(),
+            name: Arc::clone(&unit.plan.name),
+            kind: unit.plan.verb,
             status,
             reason,
             item: self.item.and_then(|item| i32::try_from(item).ok()),
@@ -303,7 +303,7 @@ impl Started {
             provider: last.map(|attempt| attempt.provider.clone()),
             request_model: last.map(|attempt| attempt.request_model.clone()),
             response_model: last.and_then(|attempt| attempt.response_model.clone()),
-            prompt_digest: unit.plan.kind.prompt_digest().map(str::to_owned),
+            prompt_digest: unit.plan.kind.prompt_digest().cloned(),
             finish_reason: last.and_then(|attempt| attempt.finish_reason.clone()),
             attempts: i32::try_from(tally.attempts).unwrap_or(i32::MAX),
             cached: false,

@@ -16,6 +16,7 @@
 //! a log, [`pages`] what one event sees.
 
 pub mod entry;
+mod json;
 pub mod memory;
 pub mod pages;
 pub mod record;

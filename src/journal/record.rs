@@ -8,10 +8,11 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::entry::{Entry, Outcome, Part, Place, What};
+use crate::base::json::{Put, Unwritable, object};
 use crate::event::ids::{AttemptId, Digest, EventId};
 use crate::stream::{Output, Record};
 
@@ -37,23 +38,22 @@ enum Tells {
     Other,
 }
 
-#[derive(Serialize)]
 struct Written<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
     at: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     event: Option<EventId>,
     what: &'a What,
+}
+
+impl Put for Written<'_> {
+    fn put(&self, out: &mut Vec<u8>) -> Result<(), Unwritable> {
+        object!(out; "what": self.what, "at"?: self.at, "event"?: self.event);
+        Ok(())
+    }
 }
 
 #[derive(Deserialize)]
 struct Version {
     v: u8,
-}
-
-#[derive(Deserialize)]
-struct Run {
-    run: String,
 }
 
 #[derive(Deserialize)]
@@ -98,7 +98,7 @@ pub fn pieces(entry: Entry) -> Vec<Piece> {
         };
         let mut json = Vec::with_capacity(usual);
         // A value of plain fields always has a JSON form.
-        drop(serde_json::to_writer(&mut json, &Written { at, event, what }));
+        drop(Written { at, event, what }.put(&mut json));
         Piece { tells, json }
     };
     let mut all = Vec::with_capacity(1);
@@ -171,10 +171,9 @@ pub fn apart(output: &Output) -> Option<Vec<Output>> {
     (entries.len() > 1).then(|| entries.into_iter().map(one).collect())
 }
 
-/// Which run wrote a record, if that can be read.
-pub fn run(record: &Record) -> Option<u64> {
-    let Run { run } = serde_json::from_slice(record.value.as_ref()?).ok()?;
-    u64::from_str_radix(&run, 16).ok()
+/// Whether that run wrote a record, told by its first bytes: most of what a process reads again is its own.
+pub fn is_of(record: &Record, run: u64) -> bool {
+    record.value.as_ref().is_some_and(|value| value.starts_with(head(run).as_bytes()))
 }
 
 /// Reads a record; the reason when it is not one of ours, or one of a later version.

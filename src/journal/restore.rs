@@ -90,7 +90,7 @@ pub async fn late(
     let at = TopicPartition { topic: Arc::clone(writer.topic()), partition: input.partition };
     let mut found = Vec::new();
     let until = read(writer, &at, from, i64::MAX, |record| {
-        if record::run(&record) == Some(writer.run()) {
+        if record::is_of(&record, writer.run()) {
             return;
         }
         for mut entry in record::read(&record).unwrap_or_default() {

@@ -145,7 +145,7 @@ pub fn charge(price: Option<&Price>, usage: &Usage) -> Charge {
             }
             _ => None,
         };
-        lines.push(CostLine { unit: unit.to_owned(), quantity, unit_price, per: PER });
+        lines.push(CostLine { unit: unit.into(), quantity, unit_price, per: PER });
     }
     let known = if price.is_some() { sum } else { None };
     Charge { amount: known.map(|sum| Money(sum).times(1, i128::from(PER))), lines }

@@ -125,7 +125,7 @@ impl Stage for Built {
         }
     }
 
-    fn prompt_digest(&self) -> Option<&str> {
+    fn prompt_digest(&self) -> Option<&Arc<str>> {
         Some(self.chat.question.prompt.digest())
     }
 }

@@ -74,7 +74,7 @@ impl Stage for Built {
         Ok(Reply { value: Value::String(answer.text), ..Reply::default() })
     }
 
-    fn prompt_digest(&self) -> Option<&str> {
+    fn prompt_digest(&self) -> Option<&Arc<str>> {
         Some(self.0.question.prompt.digest())
     }
 }

@@ -338,30 +338,30 @@ impl Drop for Ticket<'_> {
     fn drop(&mut self) {
         let Some(outcome) = self.outcome else { return };
         let duration = self.start.elapsed().as_micros();
-        let provider = std::mem::take(&mut self.provider);
+        let provider: Arc<str> = std::mem::take(&mut self.provider).into();
         let attempt = Attempt {
             id: AttemptId::from_draw(self.clock.draw()),
             stage: self.call.key.stage.clone(),
             item: self.call.key.item,
             number: self.call.attempt,
             operation: "call",
-            account: provider.clone(),
+            account: Arc::clone(&provider),
             provider,
-            request_model: std::mem::take(&mut self.url),
+            request_model: std::mem::take(&mut self.url).into(),
             response_model: None,
             provider_request_id: None,
             batch_id: None,
             usage: Usage::default(),
             amount: None,
             lines: vec![CostLine {
-                unit: "requests".to_owned(),
+                unit: "requests".into(),
                 quantity: 1,
                 unit_price: None,
                 per: 1,
             }],
             price_status: "unpriced",
             catalogue: None,
-            outcome: outcome.to_owned(),
+            outcome: outcome.into(),
             finish_reason: None,
             started_at: self.started_at,
             duration_us: i64::try_from(duration).unwrap_or(i64::MAX),

@@ -191,7 +191,7 @@ pub trait Stage: Send + Sync {
     /// stages by name.
     async fn run(&self, scope: &minijinja::Value, call: &Call) -> Result<Reply, StageError>;
     /// Digest of the prompt's templates, for stages that have a prompt.
-    fn prompt_digest(&self) -> Option<&str> {
+    fn prompt_digest(&self) -> Option<&Arc<str>> {
         None
     }
 }

@@ -114,7 +114,7 @@ impl Turns {
     }
 
     /// BLAKE3 of roles and templates, in hexadecimal.
-    pub fn digest(&self) -> &str {
+    pub fn digest(&self) -> &Arc<str> {
         &self.digest
     }
 

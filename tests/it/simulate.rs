@@ -64,6 +64,13 @@ fn a_seed_is_the_same_story_each_time() {
     }
 }
 
+/// One that was asked to stop gave its partitions up after its drain and settled its last commit for long after that: the
+/// call it was cut off from was taken for one that was paid again without a reason.
+#[test]
+fn a_call_that_a_stop_cuts_off_may_be_asked_again() {
+    live_through(std::iter::once(232_335));
+}
+
 /// What `tests/simulate/many` and `tests/simulate/replay` run: `SIMULATE=FROM..TO`; nothing when it is not set.
 #[test]
 fn as_many_as_asked() {

@@ -1,6 +1,8 @@
 //! The events that we write, field by field in the order of `schemas/result.avsc` and `schemas/cost.avsc`: no tree in
 //! between, since every event has one of each. A test reads every field back.
 
+use uuid::Uuid;
+
 use crate::codec::avro::logical::integer_bytes;
 use crate::codec::avro::write::{put_bytes, put_long};
 use crate::event::cost::{CostEvent, CostLine};
@@ -14,6 +16,10 @@ struct Datum<'a>(&'a mut Vec<u8>);
 impl Datum<'_> {
     fn text(&mut self, text: &str) {
         put_bytes(self.0, text.as_bytes());
+    }
+
+    fn id(&mut self, id: Uuid) {
+        self.text(id.hyphenated().encode_lower(&mut Uuid::encode_buffer()));
     }
 
     fn long(&mut self, number: i64) {
@@ -66,21 +72,21 @@ impl Datum<'_> {
 }
 
 /// Appends a result.
-pub(super) fn result(event: &ResultEvent, out: &mut Vec<u8>) {
+pub(super) fn result(event: &ResultEvent<'_>, out: &mut Vec<u8>) {
     let mut datum = Datum(out);
     identity(&mut datum, &event.identity);
-    datum.text(&event.event_id);
-    datum.maybe_text(event.request_id.as_deref());
+    datum.id(event.event_id.0);
+    datum.maybe_text(event.request_id);
     datum.text(&event.origin.cluster);
     datum.text(&event.origin.topic);
     datum.long(event.origin.partition.into());
     datum.long(event.origin.offset);
     datum.long(event.origin.timestamp);
-    datum.maybe_text(event.replay_of.as_deref());
-    datum.text(&event.pipeline);
-    datum.maybe_text(event.version.as_deref());
-    datum.text(&event.digest);
-    datum.text(&event.group);
+    datum.maybe_text(event.replay_of);
+    datum.text(event.pipeline);
+    datum.maybe_text(event.version);
+    datum.text(event.digest);
+    datum.text(event.group);
     datum.text(event.status);
     datum.truth(event.degraded);
     datum.long(event.index.into());
@@ -88,66 +94,66 @@ pub(super) fn result(event: &ResultEvent, out: &mut Vec<u8>) {
     datum.maybe(event.error.as_ref(), failure);
     datum.each(event.outputs.iter(), |datum, (name, output)| {
         datum.text(name);
-        datum.text(&output.content_type);
+        datum.text(output.content_type);
         datum.text(&output.value);
     });
     datum.each(event.stages.iter(), stage);
     datum.maybe_money(event.amount);
-    datum.text(&event.currency);
+    datum.text(event.currency);
     datum.long(event.unpriced_calls.into());
-    datum.maybe_text(event.catalogue.as_deref());
+    datum.maybe_text(event.catalogue);
     datum.long(event.received_at);
     datum.long(event.duration_us);
     datum.long(event.queue_us);
     datum.long(event.overhead_us);
-    datum.maybe_text(event.trace_id.as_deref());
+    datum.maybe_text(event.trace_id);
 }
 
 /// Appends a cost event.
-pub(super) fn cost(event: &CostEvent, out: &mut Vec<u8>) {
+pub(super) fn cost(event: &CostEvent<'_>, out: &mut Vec<u8>) {
     let mut datum = Datum(out);
     identity(&mut datum, &event.identity);
     datum.long(event.time);
     datum.text(event.kind);
-    datum.maybe_text(event.adjusts.as_deref());
-    datum.maybe_text(event.batch_id.as_deref());
-    datum.text(&event.event_id);
-    datum.maybe_text(event.request_id.as_deref());
-    datum.text(&event.pipeline);
-    datum.maybe_text(event.version.as_deref());
-    datum.text(&event.digest);
-    datum.text(&event.stage);
+    datum.maybe(event.adjusts, |datum, attempt| datum.id(attempt.0));
+    datum.maybe_text(event.batch_id);
+    datum.id(event.event_id.0);
+    datum.maybe_text(event.request_id);
+    datum.text(event.pipeline);
+    datum.maybe_text(event.version);
+    datum.text(event.digest);
+    datum.text(event.stage);
     datum.maybe(event.item, |datum, item| datum.long(item.into()));
     datum.long(event.attempt.into());
-    datum.text(&event.operation);
-    datum.text(&event.provider);
-    datum.text(&event.account);
-    datum.maybe_text(event.region.as_deref());
-    datum.text(&event.request_model);
-    datum.maybe_text(event.response_model.as_deref());
-    datum.text(&event.service_tier);
-    datum.maybe_text(event.provider_request_id.as_deref());
+    datum.text(event.operation);
+    datum.text(event.provider);
+    datum.text(event.account);
+    datum.maybe_text(event.region);
+    datum.text(event.request_model);
+    datum.maybe_text(event.response_model);
+    datum.text(event.service_tier);
+    datum.maybe_text(event.provider_request_id);
     datum.each(event.lines.iter(), line);
     datum.maybe_money(event.amount);
-    datum.text(&event.currency);
-    datum.text(&event.price_status);
-    datum.maybe_text(event.catalogue.as_deref());
+    datum.text(event.currency);
+    datum.text(event.price_status);
+    datum.maybe_text(event.catalogue);
     datum.truth(event.cached);
     datum.maybe_money(event.saved);
-    datum.text(&event.outcome);
-    datum.maybe_text(event.finish_reason.as_deref());
+    datum.text(event.outcome);
+    datum.maybe_text(event.finish_reason);
     datum.long(event.duration_us);
     datum.maybe(event.ttfc_us, Datum::long);
 }
 
-fn identity(datum: &mut Datum<'_>, identity: &Identity) {
-    datum.text(&identity.id);
-    datum.text(&identity.source);
-    datum.text(&identity.kind);
-    datum.maybe_text(identity.subject.as_deref());
-    datum.maybe_text(identity.tenant.as_deref());
-    datum.maybe_text(identity.user.as_deref());
-    datum.maybe_text(identity.session.as_deref());
+fn identity(datum: &mut Datum<'_>, identity: &Identity<'_>) {
+    datum.id(identity.id);
+    datum.text(identity.source);
+    datum.text(identity.kind);
+    datum.maybe_text(identity.subject);
+    datum.maybe_text(identity.tenant);
+    datum.maybe_text(identity.user);
+    datum.maybe_text(identity.session);
     datum.each(identity.attributes.iter(), |datum, (name, value)| {
         datum.text(name);
         datum.text(value);
@@ -164,7 +170,7 @@ fn failure(datum: &mut Datum<'_>, failure: &Failure) {
 
 fn stage(datum: &mut Datum<'_>, stage: &StageRun) {
     datum.text(&stage.name);
-    datum.text(&stage.kind);
+    datum.text(stage.kind);
     datum.text(stage.status);
     datum.maybe_text(stage.reason.as_deref());
     datum.maybe(stage.item, |datum, item| datum.long(item.into()));

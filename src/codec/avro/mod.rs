@@ -62,13 +62,13 @@ impl Codec for Avro {
         Ok(out.into())
     }
 
-    async fn encode_result(&self, result: &ResultEvent) -> Result<Bytes, CodecError> {
+    async fn encode_result(&self, result: &ResultEvent<'_>) -> Result<Bytes, CodecError> {
         let mut out = head(self.schemas.id_of(&self.subject, shipped::RESULT).await?);
         events::result(result, &mut out);
         Ok(out.into())
     }
 
-    async fn encode_cost(&self, cost: &CostEvent) -> Result<Bytes, CodecError> {
+    async fn encode_cost(&self, cost: &CostEvent<'_>) -> Result<Bytes, CodecError> {
         let mut out = head(self.schemas.id_of(&self.subject, shipped::COST).await?);
         events::cost(cost, &mut out);
         Ok(out.into())

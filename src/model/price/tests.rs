@@ -34,7 +34,7 @@ fn cached_tokens_have_their_own_price_and_reasoning_that_of_output() {
     let Charge { amount, lines } = charge(Some(&mini()), &usage);
     // 700 × 0.40 + 300 × 0.10 + 200 × 1.60, per million.
     assert_eq!(amount, Some(money("0.00063")));
-    let units: Vec<_> = lines.iter().map(|line| (line.unit.as_str(), line.quantity)).collect();
+    let units: Vec<_> = lines.iter().map(|line| (&*line.unit, line.quantity)).collect();
     let expected = [
         ("input_tokens", 700),
         ("cache_read_tokens", 300),

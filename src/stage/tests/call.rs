@@ -117,7 +117,7 @@ async fn failures_have_their_class_and_their_attempt() {
         assert_eq!((&error.kind, error.code), (&kind, code), "{path}");
         assert_eq!(error.retry_after, (path == "busy").then_some(Duration::from_secs(7)), "{path}");
         let attempt = &called.attempts[0];
-        assert_eq!((attempt.outcome.as_str(), attempt.price_status), (code, "unpriced"), "{path}");
+        assert_eq!((&*attempt.outcome, attempt.price_status), (code, "unpriced"), "{path}");
         assert_eq!((attempt.operation, attempt.amount, attempt.item), ("call", None, Some(3)));
     }
 }

@@ -208,9 +208,9 @@ impl Model for Obedient {
             item: None,
             number: call.attempt,
             operation: "chat",
-            provider: "obedient".to_owned(),
-            account: "obedient".to_owned(),
-            request_model: "m".to_owned(),
+            provider: "obedient".into(),
+            account: "obedient".into(),
+            request_model: "m".into(),
             response_model: None,
             provider_request_id: None,
             batch_id: None,
@@ -219,7 +219,7 @@ impl Model for Obedient {
             lines: Vec::new(),
             price_status: "priced",
             catalogue: None,
-            outcome: failure.as_ref().map_or("ok", |kind| kind.code()).to_owned(),
+            outcome: failure.as_ref().map_or("ok", |kind| kind.code()).into(),
             finish_reason: None,
             started_at: 0,
             duration_us: began.elapsed().as_micros() as i64,
@@ -232,7 +232,7 @@ impl Model for Obedient {
             }
             None => Ok(ChatReply {
                 text: if kind == "big" { "x".repeat(TOO_LARGE) } else { number.to_string() },
-                finish_reason: "stop".to_owned(),
+                finish_reason: "stop".into(),
                 simulated: false,
             }),
         }

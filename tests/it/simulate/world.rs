@@ -157,6 +157,11 @@ impl<'b> World<'b> {
         self.cuts.push(self.began.elapsed());
     }
 
+    /// Calls are cut off when the drain is over.
+    fn cut_after_drain(&mut self) {
+        self.cuts.push(self.began.elapsed() + self.working.bounds.drain);
+    }
+
     async fn live(mut self) -> Ended {
         for number in 0..self.draws.pick(&[1, 1, 2, 3]) {
             self.start(&format!("i{number}"));
@@ -339,9 +344,7 @@ impl<'b> World<'b> {
             2 | 3 => {
                 self.tell(&format!("{partition} is revoked"));
                 self.log.revoke(&partition);
-                // Calls are cut off when the drain is over.
-                let drained = self.began.elapsed() + self.working.bounds.drain;
-                self.cuts.push(drained);
+                self.cut_after_drain();
             }
             4 => {
                 self.tell(&format!("{partition} is lost"));
@@ -370,6 +373,8 @@ impl<'b> World<'b> {
                 if let Some(instance) = self.alive.iter().find(|i| i.name == someone) {
                     instance.stop.send_replace(true);
                 }
+                // It may leave much later, when it has settled what its last commit came to.
+                self.cut_after_drain();
             }
         }
     }

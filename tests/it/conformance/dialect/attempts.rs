@@ -25,11 +25,8 @@ async fn an_answer_costs_what_it_used() {
     let attempt = caller.counted.only();
     // 700 × 0.40 + 300 × 0.10 + 80 × 1.60, per million.
     assert_eq!(attempt.amount, Some(money("0.000438")));
-    assert_eq!(
-        (attempt.price_status, attempt.outcome.as_str(), attempt.number),
-        ("priced", "ok", 2)
-    );
-    assert_eq!((attempt.provider.as_str(), attempt.account.as_str()), ("mock", "team-a"));
+    assert_eq!((attempt.price_status, &*attempt.outcome, attempt.number), ("priced", "ok", 2));
+    assert_eq!((&*attempt.provider, &*attempt.account), ("mock", "team-a"));
     assert_eq!((&*attempt.stage, attempt.item), ("answer", Some(3)));
     assert_eq!(attempt.catalogue.as_deref(), Some("book-1"));
     assert_eq!(attempt.finish_reason.as_deref(), Some("stop"));
@@ -56,11 +53,7 @@ async fn a_refused_call_costs_nothing_and_an_unknown_outcome_its_ceiling() {
         let within = if name.ends_with("hang") { Duration::from_millis(50) } else { LONG };
         models[name].chat(&ask("x"), &caller.call(1, within)).await.unwrap_err();
         let attempt = caller.counted.only();
-        assert_eq!(
-            (attempt.outcome.as_str(), attempt.price_status),
-            (outcome, price_status),
-            "{name}"
-        );
+        assert_eq!((&*attempt.outcome, attempt.price_status), (outcome, price_status), "{name}");
         assert_eq!(attempt.amount, Some(amount), "{name}");
         assert_eq!(caller.money(), (amount, Money::ZERO), "{name}");
     }
@@ -78,7 +71,7 @@ async fn a_call_whose_caller_goes_away_is_recorded_and_settled() {
     running.abort();
     assert!(running.await.unwrap_err().is_cancelled());
     let attempt = caller.counted.only();
-    assert_eq!((attempt.outcome.as_str(), attempt.price_status), ("cancelled", "unsettled"));
+    assert_eq!((&*attempt.outcome, attempt.price_status), ("cancelled", "unsettled"));
     assert_eq!(attempt.amount, Some(ceiling()));
     assert_eq!(caller.money(), (ceiling(), Money::ZERO));
     until(&server, |sums| sums.open == 0).await;
@@ -251,7 +244,12 @@ async fn simulated_run(seed: u64) -> Vec<(String, i64)> {
         drop(models["small"].chat(&request, &caller.call(1, LONG)).await);
         drop(models["small"].embed(&embed(&["x"]), &caller.call(n, LONG)).await);
     }
-    caller.counted.attempts().into_iter().map(|one| (one.outcome, one.duration_us)).collect()
+    caller
+        .counted
+        .attempts()
+        .into_iter()
+        .map(|one| (one.outcome.into_owned(), one.duration_us))
+        .collect()
 }
 
 #[tokio::test(start_paused = true)]

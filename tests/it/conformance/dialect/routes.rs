@@ -24,7 +24,7 @@ async fn a_member_that_is_down_is_passed_over_at_once() {
     let caller = Caller::new();
     models["writer"].chat(&ask("x"), &caller.call(1, LONG)).await.unwrap();
     let [refused, answered] = caller.counted.attempts().try_into().unwrap();
-    assert_eq!((refused.outcome.as_str(), answered.outcome.as_str()), ("unauthorised", "ok"));
+    assert_eq!((&*refused.outcome, &*answered.outcome), ("unauthorised", "ok"));
     let decision = answered.decision.unwrap();
     assert_eq!(
         (decision.policy.as_str(), decision.chosen.as_str()),
@@ -178,9 +178,6 @@ async fn without_settings_every_name_is_a_simulated_model() {
     let reply = model.chat(&ask("hello"), &caller.call(1, LONG)).await.unwrap();
     assert!(reply.simulated && reply.text.starts_with("[simulated]"));
     let attempt = caller.counted.only();
-    assert_eq!(
-        (attempt.provider.as_str(), attempt.request_model.as_str()),
-        ("simulated", "writer")
-    );
+    assert_eq!((&*attempt.provider, &*attempt.request_model), ("simulated", "writer"));
     assert_eq!(attempt.amount.map(|amount| amount.0), Some(0));
 }
