@@ -25,10 +25,10 @@ impl Served {
         Served::start(&command, port, dir, "mock-models", "/")
     }
 
-    /// An engine with these settings, which say that it listens at `port`.
-    pub fn engine(dir: &Path, port: u16, settings: &Path, pipeline: &Path) -> Served {
+    /// An engine with these settings, which say that it listens at `port`, and the pipelines of a file or a folder.
+    pub fn engine(dir: &Path, port: u16, settings: &Path, pipelines: &Path) -> Served {
         let mut command = product(dir);
-        command.arg("run").arg("--settings").arg(settings).arg(pipeline);
+        command.arg("run").arg("--settings").arg(settings).arg(pipelines);
         Served::start(&command, port, dir, "engine", "/ready")
     }
 
@@ -59,6 +59,16 @@ impl Served {
     /// Resident memory now and at most, in MiB.
     pub fn memory(&self) -> (f64, f64) {
         process::memory(self.kept.pid()).unwrap()
+    }
+
+    /// Open files, sockets among them.
+    pub fn files(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.kept.pid())).unwrap().count()
+    }
+
+    /// Its threads.
+    pub fn threads(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/task", self.kept.pid())).unwrap().count()
     }
 
     /// The last of what it said.

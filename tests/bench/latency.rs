@@ -1,16 +1,11 @@
-//! Added latency, open loop: events are due at fixed moments, whether earlier ones were answered or not, and each is
-//! timed from the moment it was due until a reader of committed records has its result.
+//! Added latency of an open loop: each event is timed from the moment it was due until a reader of committed records has
+//! its result.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use futures::future::join_all;
-use vivremotion::base::clock::{Clock, SystemClock};
-
-use crate::job::{Job, event, value};
-
-/// Events that are sent together, at most: a timer is no finer.
-const TICK: Duration = Duration::from_millis(2);
+use crate::events::number;
+use crate::job::Job;
+use crate::load::Load;
 
 /// Milliseconds, of each run.
 #[derive(Default)]
@@ -70,38 +65,18 @@ fn half(mut all: Vec<f64>) -> f64 {
 }
 
 async fn run(job: &mut Job, first: usize, rate: f64, events: usize) -> Vec<Took> {
-    let (log, topic) = (Arc::clone(&job.log), job.source());
-    let start = Instant::now() + Duration::from_millis(10);
-    let due = move |n: usize| start + Duration::from_secs_f64(n as f64 / rate);
-    let sending = tokio::spawn(async move {
-        let (mut sent, mut n) = (Vec::new(), 0);
-        while n < events {
-            tokio::time::sleep_until(due(n).into()).await;
-            let now = Instant::now() + TICK;
-            let together = (n..events).take_while(|n| due(*n) < now).count().max(1);
-            let time = SystemClock.now();
-            let outputs = (n..n + together).map(|n| event(&topic, first + n, Some(time))).collect();
-            n += together;
-            let log = log.clone();
-            // One that takes long holds the next one up no more than another producer would.
-            sent.push(tokio::spawn(async move { log.send(outputs).await }));
-        }
-        for outcome in join_all(sent).await {
-            outcome.unwrap().unwrap();
-        }
-    });
+    let load = Load::start(job, first, rate, events);
     let seen = job.wait(events).await;
-    sending.await.unwrap();
-    let took = seen.iter().map(|(at, record)| {
-        let key = record.key.as_ref().and_then(|key| std::str::from_utf8(key).ok());
-        let n: usize = key.unwrap().parse().unwrap();
-        let result = value(record);
+    let mut took = Vec::with_capacity(events);
+    for (at, record) in &seen {
+        let result = job.events.value(record).await;
         let millis = |name: &str| result[name].as_f64().unwrap() / 1e3;
-        Took {
-            whole: at.saturating_duration_since(due(n - first)),
+        took.push(Took {
+            whole: at.saturating_duration_since(load.due(number(record))),
             queue: millis("queue_us"),
             run: millis("duration_us"),
-        }
-    });
-    took.collect()
+        });
+    }
+    load.end().await;
+    took
 }

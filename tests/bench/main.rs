@@ -18,8 +18,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 mod engine;
+mod events;
 mod job;
 mod latency;
+mod load;
+mod machine;
+mod parallel;
+mod plan;
 mod report;
 mod rows;
 
@@ -32,6 +37,7 @@ mod rows;
 )]
 mod services;
 
+use machine::Machine;
 use report::Report;
 use rows::{ROWS, Row, Stage};
 use services::Services;
@@ -44,6 +50,7 @@ Measures rows of the performance table.
 
   --quick        small: shows that a row runs, its figures mean nothing
   --runs N       repetitions; 3 when left out
+  --minutes N    of P9; 30 when left out, 1 with --quick
   --json         for programs, on standard output
   --report PATH  writes PATH.md and PATH.json
   --list         names the rows";
@@ -65,7 +72,10 @@ fn main() -> ExitCode {
         }
     };
     // Both compilers: a broker is not new for long.
-    let stage = Stage { services: Services::new(&[]), quick: orders.quick, runs: orders.runs };
+    let services = Services::new(&[]);
+    let machine = Machine::here(&services.dir("machine"));
+    let Orders { quick, runs, minutes, .. } = orders;
+    let stage = Stage { services, quick, runs, minutes };
     let mut report = Report::default();
     for row in &orders.rows {
         eprintln!("== {}: {}", row.name, row.title);
@@ -75,15 +85,15 @@ fn main() -> ExitCode {
         }
         // What is known so far stays, whatever happens to the rest.
         if let Some(path) = &orders.report {
-            let text =
-                format!("# Performance\n\nWritten by `tests/bench/run`.\n\n{}", report.markdown());
+            let text = format!("# Performance\n\n{}\n{}", machine.markdown(), report.markdown());
             std::fs::write(path.with_extension("md"), text).unwrap();
-            std::fs::write(path.with_extension("json"), format!("{:#}\n", report.json())).unwrap();
+            let told = format!("{:#}\n", report.json(&machine));
+            std::fs::write(path.with_extension("json"), told).unwrap();
         }
     }
     match orders.json {
-        true => println!("{}", report.json()),
-        false => print!("{}", report.markdown()),
+        true => println!("{}", report.json(&machine)),
+        false => print!("{}\n{}", machine.markdown(), report.markdown()),
     }
     // Before the process ends, or their directories would stay.
     drop(stage);
@@ -96,14 +106,15 @@ struct Orders {
     quick: bool,
     json: bool,
     runs: usize,
+    minutes: u64,
     report: Option<PathBuf>,
 }
 
 impl Orders {
     fn read(mut words: impl Iterator<Item = String>) -> Result<Orders, String> {
-        let (mut all, mut names, mut runs) = (false, Vec::new(), None);
-        let mut orders =
-            Orders { rows: Vec::new(), quick: false, json: false, runs: 3, report: None };
+        let (mut all, mut names, mut runs, mut minutes) = (false, Vec::new(), None, None);
+        let (quick, json, report) = (false, false, None);
+        let mut orders = Orders { rows: Vec::new(), quick, json, runs: 3, minutes: 30, report };
         while let Some(word) = words.next() {
             let mut value = || words.next().ok_or_else(|| format!("`{word}` needs a value"));
             match word.as_str() {
@@ -112,11 +123,8 @@ impl Orders {
                 "all" => all = true,
                 "--quick" => orders.quick = true,
                 "--json" => orders.json = true,
-                "--runs" => {
-                    let text = value()?;
-                    let number = text.parse::<usize>().ok().filter(|runs| *runs > 0);
-                    runs = Some(number.ok_or(format!("`{text}` is not a number such as 3"))?);
-                }
+                "--runs" => runs = Some(number(&value()?)?),
+                "--minutes" => minutes = Some(number(&value()?)?),
                 "--report" => orders.report = Some(PathBuf::from(value()?)),
                 "--help" | "--list" => return Err(word),
                 _ if word.starts_with("--") => return Err(format!("unknown option `{word}`")),
@@ -124,6 +132,7 @@ impl Orders {
             }
         }
         orders.runs = runs.unwrap_or(if orders.quick { 1 } else { 3 });
+        orders.minutes = minutes.map_or(if orders.quick { 1 } else { 30 }, |n| n as u64);
         if let Some(name) = names.iter().find(|name| !ROWS.iter().any(|row| row.name == **name)) {
             return Err(format!("there is no row `{name}`: see --list"));
         }
@@ -134,4 +143,9 @@ impl Orders {
             false => Ok(orders),
         }
     }
+}
+
+fn number(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| *number > 0);
+    number.ok_or(format!("`{text}` is not a number such as 3"))
 }

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
+use crate::machine::Machine;
+
 /// One measured thing.
 #[derive(Clone)]
 pub struct Figure {
@@ -136,7 +138,7 @@ impl Report {
     }
 
     /// For programs.
-    pub fn json(&self) -> Value {
+    pub fn json(&self, machine: &Machine) -> Value {
         let rows = self.figures.iter().map(|figure| {
             json!({
                 "id": figure.row,
@@ -150,6 +152,10 @@ impl Report {
             })
         });
         let absent = self.absent.iter().map(|(row, reason)| json!({ "id": row, "reason": reason }));
-        json!({ "rows": rows.collect::<Vec<_>>(), "absent": absent.collect::<Vec<_>>() })
+        json!({
+            "machine": machine.json(),
+            "rows": rows.collect::<Vec<_>>(),
+            "absent": absent.collect::<Vec<_>>(),
+        })
     }
 }

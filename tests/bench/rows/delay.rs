@@ -3,8 +3,9 @@
 use std::time::Instant;
 
 use super::Stage;
-use crate::job::{Job, Place, Plan};
+use crate::job::Job;
 use crate::latency::{Times, added};
+use crate::plan::{Place, Plan};
 use crate::report::Goal::AtMost;
 use crate::report::Report;
 

@@ -1,17 +1,15 @@
-//! P4, P5, P6: many at once, in the order of their keys and of their graph.
+//! P4, P6: many at once, and in the order of their graph.
 
-use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
 use serde_json::Value;
-use vivremotion::base::clock::parse_time;
-use vivremotion::stream::{Output, Record};
 
 use super::Stage;
-use crate::job::{Job, Place, Plan, event, value};
+use crate::job::Job;
+use crate::plan::{Place, Plan};
 use crate::report::Goal::{AtLeast, AtMost};
 use crate::report::Report;
+use crate::rows::keys::seconds;
 
 /// P4: models inside the engine, and behind HTTP.
 pub fn wide(stage: &Stage, report: &mut Report) {
@@ -39,52 +37,6 @@ pub fn wide(stage: &Stage, report: &mut Report) {
     }
 }
 
-/// P5: the records are there when the engine starts; from the first admission to the last completion.
-pub fn keys(stage: &Stage, report: &mut Report) {
-    let events = stage.pick(10_000, 1_000);
-    let plan = Plan {
-        permits: 100,
-        partitions: 1,
-        model: "simulated/m+slow-2500us",
-        ..Plan::new(&stage.kafka())
-    };
-    let measured = |run: usize| {
-        stage.block_on(async {
-            let mut job = Job::prepare(&plan, &stage.services.dir(&format!("keys-{run}"))).await;
-            let topic = job.source();
-            let outputs: Vec<Output> = (0..events).map(|n| keyed(&topic, n)).collect();
-            for chunk in outputs.chunks(1_000) {
-                job.log.send(chunk.to_vec()).await.unwrap();
-            }
-            job.run();
-            let seen = job.wait(events).await;
-            span(seen.iter().map(|(_, record)| record))
-        })
-    };
-    let seconds: Vec<f64> = (0..stage.runs).map(measured).collect();
-    report.add("P5", "to the last completion", "s", Some(AtMost(0.40)), &seconds);
-}
-
-fn keyed(topic: &Arc<str>, n: usize) -> Output {
-    Output { key: Some(Bytes::from((n % 1_000).to_string())), ..event(topic, n, None) }
-}
-
-/// Seconds from the first admission to the end of the last stage.
-fn span<'r>(results: impl Iterator<Item = &'r Record>) -> f64 {
-    let (mut first, mut last) = (f64::MAX, 0.0_f64);
-    for record in results {
-        let value = value(record);
-        let begin = seconds(&value["received_at"]);
-        first = first.min(begin);
-        last = last.max(begin + value["duration_us"].as_f64().unwrap() / 1e6);
-    }
-    last - first
-}
-
-fn seconds(time: &Value) -> f64 {
-    parse_time(time.as_str().unwrap()).unwrap() as f64 / 1e3
-}
-
 /// P6: four stages one after another, one beside them, and an arm of two seconds that nobody waits for.
 pub fn graph(stage: &Stage, report: &mut Report) {
     let plan = Plan {
@@ -105,7 +57,11 @@ pub fn graph(stage: &Stage, report: &mut Report) {
         let began = Instant::now();
         let seen = job.round(0, events).await;
         eprintln!("P6 {events} events after {:.1} s", began.elapsed().as_secs_f64());
-        seen.iter().map(|(_, record)| last_of_chain(&value(record))).collect()
+        let mut ends = Vec::with_capacity(events);
+        for (_, record) in &seen {
+            ends.push(last_of_chain(&job.events.value(record).await));
+        }
+        ends
     });
     report.add("P6", "the last dependent stage ends", "s", Some(AtMost(0.82)), &ends);
 }

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use super::Stage;
 use crate::engine::{Served, product};
-use crate::job::{Job, Plan, event};
+use crate::job::Job;
+use crate::plan::Plan;
 use crate::report::Goal::AtMost;
 use crate::report::Report;
 use crate::services::free_port;
@@ -20,7 +21,7 @@ pub fn killed(stage: &Stage, report: &mut Report) {
     let seconds: Vec<f64> = stage.block_on(async {
         let mut job = Job::start(&plan, &stage.services.dir("killed")).await;
         job.round(0, stage.pick(2_000, 200)).await;
-        let (log, topic) = (Arc::clone(&job.log), job.source());
+        let (log, events) = (Arc::clone(&job.log), job.events.clone());
         let done = Arc::new(AtomicBool::new(false));
         let over = Arc::clone(&done);
         let load = tokio::spawn(async move {
@@ -30,7 +31,7 @@ pub fn killed(stage: &Stage, report: &mut Report) {
                     return;
                 }
                 tick.tick().await;
-                log.send(vec![event(&topic, n, None)]).await.unwrap();
+                log.send(events.outputs(n..n + 1, None).await).await.unwrap();
             }
         });
         let mut seconds = Vec::new();
