@@ -40,10 +40,9 @@ struct Shared {
     bytes: AtomicUsize,
 }
 
-/// Entries of one input partition that stand together.
+/// Entries of one input partition that stand together; none for who only waits for those before.
 struct Job {
-    input: Input,
-    pieces: Vec<Piece>,
+    entries: Option<(Input, Vec<Piece>)>,
     durable: Option<oneshot::Sender<Result<(), StreamError>>>,
 }
 
@@ -104,8 +103,7 @@ impl Writer {
     /// Waits until all that was appended before is written, or can't be.
     pub async fn flush(&self) {
         let (durable, done) = oneshot::channel();
-        let input = (Arc::clone(&self.shared.topic), 0);
-        drop(self.queue.send(Job { input, pieces: Vec::new(), durable: Some(durable) }));
+        drop(self.queue.send(Job { entries: None, durable: Some(durable) }));
         drop(done.await);
     }
 
@@ -116,7 +114,7 @@ impl Writer {
         let bytes: usize = pieces.iter().map(Piece::size).sum();
         self.shared.bytes.fetch_add(bytes, Ordering::Relaxed);
         // The task lives as long as this handle.
-        drop(self.queue.send(Job { input, pieces, durable }));
+        drop(self.queue.send(Job { entries: Some((input, pieces)), durable }));
     }
 
     /// One past the highest offset of a partition that is known to be written: whatever is appended from now on stands
@@ -165,15 +163,17 @@ impl Shared {
     async fn write(self: Arc<Self>, mut waiting: mpsc::UnboundedReceiver<Job>) {
         while let Some(first) = waiting.recv().await {
             let (mut inputs, mut askers) = (BTreeMap::<Input, Vec<Piece>>::new(), Vec::new());
-            let (mut entries, mut bytes) = (0, 0);
+            let (mut together, mut bytes) = (0, 0);
             let mut next = Some(first);
             let until = Instant::now() + LINGER;
-            while let Some(Job { input, pieces, durable }) = next {
-                entries += pieces.len();
-                bytes += pieces.iter().map(Piece::size).sum::<usize>();
-                inputs.entry(input).or_default().extend(pieces);
+            while let Some(Job { entries, durable }) = next {
+                if let Some((input, pieces)) = entries {
+                    together += pieces.len();
+                    bytes += pieces.iter().map(Piece::size).sum::<usize>();
+                    inputs.entry(input).or_default().extend(pieces);
+                }
                 askers.extend(durable);
-                let room = entries < TOGETHER && bytes < TOGETHER_BYTES;
+                let room = together < TOGETHER && bytes < TOGETHER_BYTES;
                 next = match (room, askers.is_empty()) {
                     (false, _) => None,
                     (true, false) => waiting.try_recv().ok(),
@@ -246,3 +246,6 @@ impl Shared {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -33,7 +33,7 @@ pub fn keys(stage: &Stage, report: &mut Report) {
         permits: FLIGHT,
         partitions: 1,
         keys: Some(1_000),
-        model: "simulated/m+slow-2500us",
+        model: "simulated/m+slow-2ms",
         ..Plan::new(&place)
     };
     let library = Parallel::obtain();

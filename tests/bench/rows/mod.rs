@@ -84,7 +84,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         name: "P5",
-        title: "10,000 records of 2.5 ms of work, one partition, 1,000 keys, 100 in flight, beside a library",
+        title: "10,000 records of some 2.5 ms of work, one partition, 1,000 keys, 100 in flight, beside a library",
         needs: KAFKA,
         measure: keys::keys,
     },
