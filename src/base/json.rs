@@ -21,12 +21,13 @@ pub trait Put {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unwritable(pub String);
 
-/// Appends an object: `object!(out; "id": id, "item"?: item)`. A field with `?` is an `Option` that is left out when
-/// there is none; the first field can't be one.
+/// Appends an object, in a function like [`Put::put`]: `object!(out; "id": id, "item"?: item)`. A field with `?` is an
+/// `Option` that is left out when there is none; the first field can't be one.
 macro_rules! object {
     ($out:ident; $($fields:tt)+) => {{
         $crate::base::json::begin!($out; $($fields)+);
         $out.push(b'}');
+        Ok(())
     }};
 }
 

@@ -1,12 +1,11 @@
 //! The events that we write as JSON, field by field in the order of their types.
 
-use jiff::Timestamp;
-
 use super::cost::{Attempt, CostEvent, CostLine};
 use super::identity::{Identity, Origin};
-use super::ids::{AttemptId, Digest, EventId, ResultId};
+use super::ids::{AttemptId, Digest, EventId};
 use super::money::Money;
 use super::result::{Decision, Failure, OutputValue, PassageScore, ResultEvent, StageRun};
+use super::time::moment;
 use super::usage::Usage;
 use crate::base::json::{Put, Shown, Unwritable, begin, fields, object};
 
@@ -110,8 +109,7 @@ impl Put for Origin {
             "partition": self.partition,
             "offset": self.offset,
             "timestamp": Time(self.timestamp)
-        );
-        Ok(())
+        )
     }
 }
 
@@ -123,15 +121,13 @@ impl Put for Failure {
             "stage"?: self.stage,
             "message": self.message,
             "retryable": self.retryable
-        );
-        Ok(())
+        )
     }
 }
 
 impl Put for OutputValue<'_> {
     fn put(&self, out: &mut Vec<u8>) -> Done {
-        object!(out; "content_type": self.content_type, "value": self.value);
-        Ok(())
+        object!(out; "content_type": self.content_type, "value": self.value)
     }
 }
 
@@ -156,8 +152,7 @@ impl Put for StageRun {
             "passages": self.passages,
             "usage": self.usage,
             "amount"?: self.amount
-        );
-        Ok(())
+        )
     }
 }
 
@@ -168,15 +163,13 @@ impl Put for Decision {
             "chosen": self.chosen,
             "probability"?: self.probability,
             "candidates": self.candidates
-        );
-        Ok(())
+        )
     }
 }
 
 impl Put for PassageScore {
     fn put(&self, out: &mut Vec<u8>) -> Done {
-        object!(out; "id": self.id, "score": self.score);
-        Ok(())
+        object!(out; "id": self.id, "score": self.score)
     }
 }
 
@@ -206,8 +199,7 @@ impl Put for Attempt {
             "duration_us": self.duration_us,
             "ttfc_us"?: self.ttfc_us,
             "decision"?: self.decision
-        );
-        Ok(())
+        )
     }
 }
 
@@ -218,8 +210,7 @@ impl Put for CostLine {
             "quantity": self.quantity,
             "unit_price"?: self.unit_price,
             "per": self.per
-        );
-        Ok(())
+        )
     }
 }
 
@@ -231,8 +222,7 @@ impl Put for Usage {
             "cache_write": self.cache_write,
             "output": self.output,
             "reasoning": self.reasoning
-        );
-        Ok(())
+        )
     }
 }
 
@@ -247,11 +237,7 @@ struct Time(i64);
 
 impl Put for Time {
     fn put(&self, out: &mut Vec<u8>) -> Done {
-        let Time(millis) = self;
-        match Timestamp::from_millisecond(*millis) {
-            Ok(time) => Shown(time).put(out),
-            Err(_) => Err(Unwritable(format!("{millis} ms is outside the years of RFC 3339"))),
-        }
+        Shown(moment(self.0).map_err(Unwritable)?).put(out)
     }
 }
 
@@ -264,4 +250,4 @@ macro_rules! ids {
         }
     )*};
 }
-ids!(EventId, ResultId, AttemptId, Digest);
+ids!(EventId, AttemptId, Digest);

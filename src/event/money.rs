@@ -64,10 +64,7 @@ impl fmt::Display for Money {
         if self.0 < 0 {
             f.write_str("-")?;
         }
-        match u64::try_from(size / unit) {
-            Ok(whole) => write!(f, "{whole}")?,
-            Err(_) => write!(f, "{}", size / unit)?,
-        }
+        write!(f, "{}", size / unit)?;
         // Digit by digit: the general way with leading zeros costs several times as much, and every event has many amounts.
         let (mut digits, mut rest) = ([b'0'; 10], (size % unit) as u32);
         digits[0] = b'.';

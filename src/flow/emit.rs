@@ -137,7 +137,7 @@ pub struct Known<'a> {
     pub hops: u32,
     /// Trace context.
     pub traceparent: Option<&'a Arc<str>>,
-    /// What its outputs say alike.
+    /// Headers of its outputs.
     pub stamped: Stamped,
 }
 
@@ -156,11 +156,6 @@ impl<'a> Known<'a> {
             traceparent: enriched.traceparent.as_ref(),
             stamped: Stamped::default(),
         }
-    }
-
-    /// The id of its result.
-    pub fn result_id(&self, plan: &BuiltPlan) -> ResultId {
-        self.stamped.result_id(|| output_id(plan, self.id, "result", 0))
     }
 
     /// The headers of one output of the event.
@@ -191,23 +186,22 @@ pub async fn emit(emitter: &Emitter, completed: &Completed) -> Result<Emitted, R
             _ => true,
         };
     if let (true, Some(sink)) = (wanted, &emitter.plan.sink) {
-        let subject = Subject::Ran(completed);
-        let result = report::result(emitter, &known, subject);
-        match (&completed.verdict, &sink.value) {
+        let id = result_id(emitter, &known);
+        let (topic, bytes) = match (&completed.verdict, &sink.value) {
             (Ok(()), Some(shape)) => {
                 let scope = completed.scope.clone().into_value();
                 let value =
                     shape.render(&scope).map_err(|e| expression("sink.value", e.message))?;
-                let bytes = encode(emitter, &sink.topic, What::Value(&value));
-                outputs.push(own(emitter, &known, &sink.topic, bytes.await?, now));
+                (&sink.topic, encode(emitter, &sink.topic, What::Value(&value)).await?)
             }
             (verdict, _) => {
                 let failures = sink.failures.as_ref().filter(|_| verdict.is_err());
                 let topic = failures.unwrap_or(&sink.topic);
-                let bytes = encode(emitter, topic, What::Result(&result));
-                outputs.push(own(emitter, &known, topic, bytes.await?, now));
+                let result = report::result(emitter, &known, id, Subject::Ran(completed));
+                (topic, encode(emitter, topic, What::Result(&result)).await?)
             }
-        }
+        };
+        outputs.push(own(emitter, &known, topic, id, bytes, now));
     }
     outputs.extend(costs(emitter, &known, Some(completed), &completed.attempts).await?);
     for effect in &completed.effects {
@@ -255,9 +249,10 @@ pub async fn refuse(
             Some(completed) => Subject::Undone(completed, &refusal),
             None => Subject::Refused(&refusal, &attempts),
         };
-        let result = report::result(emitter, known, subject);
+        let id = result_id(emitter, known);
+        let result = report::result(emitter, known, id, subject);
         match encode(emitter, topic, What::Result(&result)).await {
-            Ok(bytes) => outputs.push(own(emitter, known, topic, bytes, now)),
+            Ok(bytes) => outputs.push(own(emitter, known, topic, id, bytes, now)),
             Err(error) => tracing::error!(%error, %topic, "a failed result can't be encoded"),
         }
     }
@@ -331,9 +326,15 @@ pub async fn adjustment(
 }
 
 /// A result, or the user's own value in its place: with the key of the input.
-fn own(emitter: &Emitter, known: &Known<'_>, topic: &Arc<str>, value: Bytes, now: i64) -> Output {
-    let id = known.result_id(&emitter.plan).0;
-    let mut headers = known.headers(emitter, id, "vivremotion.result", now);
+fn own(
+    emitter: &Emitter,
+    known: &Known<'_>,
+    topic: &Arc<str>,
+    id: ResultId,
+    value: Bytes,
+    now: i64,
+) -> Output {
+    let mut headers = known.headers(emitter, id.0, "vivremotion.result", now);
     // The user's own value can't say it.
     if let Some(of) = known.replay_of {
         headers.push(("vivremotion.replay_of".into(), Some(Bytes::from(of.to_owned()))));
@@ -374,8 +375,12 @@ async fn published(
     })
 }
 
+fn result_id(emitter: &Emitter, known: &Known<'_>) -> ResultId {
+    output_id(&emitter.plan, known.id, "result", 0)
+}
+
 /// The id of an output of an event.
-pub fn output_id(plan: &BuiltPlan, event: EventId, output: &str, index: u32) -> ResultId {
+fn output_id(plan: &BuiltPlan, event: EventId, output: &str, index: u32) -> ResultId {
     ResultId::new(event, &plan.group, &plan.name, output, index)
 }
 

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::identity::{Who, rfc3339};
 use crate::event::identity::Origin;
-use crate::event::ids::{EventId, ResultId};
+use crate::event::ids::EventId;
 use crate::journal::Range;
 use crate::stream::Headers;
 
@@ -70,19 +70,11 @@ impl Stamp<'_> {
     }
 }
 
-/// What the outputs of one event have in common: made once and shared.
+/// Headers of the outputs of one event: what they have in common is written once and shared.
 #[derive(Debug, Default)]
-pub struct Stamped {
-    headers: OnceLock<Headers>,
-    result_id: OnceLock<ResultId>,
-}
+pub struct Stamped(OnceLock<Headers>);
 
 impl Stamped {
-    /// The id of the event's result.
-    pub fn result_id(&self, make: impl FnOnce() -> ResultId) -> ResultId {
-        *self.result_id.get_or_init(make)
-    }
-
     /// The headers of one output.
     pub fn headers<'a>(
         &self,
@@ -91,7 +83,7 @@ impl Stamped {
         kind: &'static str,
         time: i64,
     ) -> Headers {
-        let common = self.headers.get_or_init(|| stamp().common());
+        let common = self.0.get_or_init(|| stamp().common());
         let mut headers: Headers = Vec::with_capacity(common.len() + 5);
         headers.push(("ce_specversion".into(), Some(Bytes::from_static(b"1.0"))));
         headers.push(("ce_type".into(), Some(Bytes::from_static(kind.as_bytes()))));

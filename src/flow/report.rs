@@ -11,6 +11,7 @@ use super::refusal::Refusal;
 use super::run::Completed;
 use crate::event::cost::{Attempt, CostEvent};
 use crate::event::identity::Identity;
+use crate::event::ids::ResultId;
 use crate::event::money::Money;
 use crate::event::result::{OutputValue, ResultEvent};
 
@@ -24,10 +25,11 @@ pub enum Subject<'a> {
     Refused(&'a Refusal, &'a [Attempt]),
 }
 
-/// The result of an event.
+/// The result of an event, under that id.
 pub fn result<'a>(
     emitter: &'a Emitter,
     known: &'a Known<'_>,
+    id: ResultId,
     subject: Subject<'a>,
 ) -> ResultEvent<'a> {
     let plan = &emitter.plan;
@@ -50,7 +52,7 @@ pub fn result<'a>(
     let busy = completed.map_or(std::time::Duration::ZERO, |c| c.busy);
     ResultEvent {
         identity: Identity {
-            id: known.result_id(plan).0,
+            id: id.0,
             kind: "vivremotion.result",
             ..identity(emitter, known, completed.map(Completed::event))
         },

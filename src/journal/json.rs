@@ -10,9 +10,8 @@ impl Put for What {
         match self {
             What::Intent(intent) => object!(out; "intent": intent),
             What::Outcome(outcome) => object!(out; "outcome": outcome),
-            rare => Any(rare).put(out)?,
+            rare => Any(rare).put(out),
         }
-        Ok(())
     }
 }
 
@@ -29,8 +28,7 @@ impl Put for Intent {
             "ceiling"?: self.ceiling,
             "catalogue"?: self.catalogue,
             "started_at": self.started_at
-        );
-        Ok(())
+        )
     }
 }
 
@@ -39,9 +37,8 @@ impl Put for Outcome {
         match (&self.attempt, &self.answer) {
             (Some(attempt), answer) => object!(out; "attempt": attempt, "answer"?: answer),
             (None, Some(answer)) => object!(out; "answer": answer),
-            (None, None) => out.extend_from_slice(b"{}"),
+            (None, None) => Any(self).put(out),
         }
-        Ok(())
     }
 }
 
@@ -55,8 +52,7 @@ impl Put for Answer {
             "digest": self.digest,
             "value"?: self.value,
             "parts"?: self.parts
-        );
-        Ok(())
+        )
     }
 }
 

@@ -46,8 +46,7 @@ struct Written<'a> {
 
 impl Put for Written<'_> {
     fn put(&self, out: &mut Vec<u8>) -> Result<(), Unwritable> {
-        object!(out; "what": self.what, "at"?: self.at, "event"?: self.event);
-        Ok(())
+        object!(out; "what": self.what, "at"?: self.at, "event"?: self.event)
     }
 }
 

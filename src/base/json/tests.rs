@@ -25,8 +25,7 @@ impl Put for Parcel<'_> {
             "id": self.id,
             "sure": self.sure,
             "share": self.share
-        );
-        Ok(())
+        )
     }
 }
 
