@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
+use vivremotion::base::clock::parse_time;
 use vivremotion::codec::{Codec, Codecs, Content};
 use vivremotion::stream::{Output, Record};
 
@@ -81,4 +82,9 @@ fn event(n: usize, fill: &str) -> Value {
 pub fn number(result: &Record) -> usize {
     let key = result.key.as_ref().and_then(|key| std::str::from_utf8(key).ok());
     key.unwrap().parse().unwrap()
+}
+
+/// A time in a result, in seconds since the epoch.
+pub fn seconds(time: &Value) -> f64 {
+    parse_time(time.as_str().unwrap()).unwrap() as f64 / 1e3
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::events::number;
 use crate::job::Job;
 use crate::load::Load;
+use crate::report::median;
 
 /// Milliseconds, of each run.
 #[derive(Default)]
@@ -39,7 +40,7 @@ pub async fn added(
         times.p99.push(at(99));
         took.iter().for_each(|one| parts.iter_mut().zip(one.parts()).for_each(|(p, d)| p.push(d)));
     }
-    times.parts = PARTS.into_iter().zip(parts.map(half)).collect();
+    times.parts = PARTS.into_iter().zip(parts.map(|part| median(&part))).collect();
     times
 }
 
@@ -57,11 +58,6 @@ impl Took {
     fn parts(&self) -> [f64; 3] {
         [self.queue, self.run, self.whole.as_secs_f64() * 1e3 - self.queue - self.run]
     }
-}
-
-fn half(mut all: Vec<f64>) -> f64 {
-    all.sort_by(f64::total_cmp);
-    all[all.len() / 2]
 }
 
 async fn run(job: &mut Job, first: usize, rate: f64, events: usize) -> Vec<Took> {

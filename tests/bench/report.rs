@@ -48,8 +48,7 @@ impl Goal {
 
 impl Figure {
     fn median(&self) -> f64 {
-        let (half, odd) = (self.values.len() / 2, self.values.len() % 2 == 1);
-        if odd { self.values[half] } else { (self.values[half - 1] + self.values[half]) / 2.0 }
+        median(&self.values)
     }
 
     /// Seconds are told to the millisecond.
@@ -77,6 +76,17 @@ impl Figure {
             Some(false) => "missed",
             None => "",
         }
+    }
+}
+
+/// What half of them are below; no number of none.
+pub fn median(values: &[f64]) -> f64 {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    match values.len() {
+        0 => f64::NAN,
+        odd if odd % 2 == 1 => values[odd / 2],
+        even => (values[even / 2 - 1] + values[even / 2]) / 2.0,
     }
 }
 

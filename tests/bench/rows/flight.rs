@@ -5,11 +5,11 @@ use std::time::Instant;
 use serde_json::Value;
 
 use super::Stage;
+use crate::events::seconds;
 use crate::job::Job;
 use crate::plan::{Place, Plan};
 use crate::report::Goal::{AtLeast, AtMost};
 use crate::report::Report;
-use crate::rows::keys::seconds;
 
 /// P4: models inside the engine, and behind HTTP.
 pub fn wide(stage: &Stage, report: &mut Report) {

@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
-use vivremotion::base::clock::parse_time;
-
 use super::Stage;
+use crate::events::seconds;
 use crate::job::Job;
 use crate::parallel::Parallel;
 use crate::plan::{Place, Plan};
@@ -86,9 +84,4 @@ async fn span(job: &mut Job, events: usize) -> (f64, f64) {
         work += value["stages"][0]["duration_us"].as_f64().unwrap() / 1e3;
     }
     (last - first, work / events as f64)
-}
-
-/// A time in a result.
-pub fn seconds(time: &Value) -> f64 {
-    parse_time(time.as_str().unwrap()).unwrap() as f64 / 1e3
 }

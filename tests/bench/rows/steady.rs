@@ -10,7 +10,7 @@ use crate::job::{Job, STUCK};
 use crate::load::Load;
 use crate::plan::Plan;
 use crate::report::Goal::AtMost;
-use crate::report::Report;
+use crate::report::{Report, median};
 
 /// Parts of the time that are told apart: minutes of half an hour.
 const PARTS: usize = 30;
@@ -57,8 +57,8 @@ pub fn steady(stage: &Stage, report: &mut Report) {
     let counted = &parts[SOME..];
     let (early, late) = (&counted[..SOME], &counted[counted.len() - SOME..]);
     for (at, (what, unit)) in LOOKED_AT.into_iter().enumerate() {
-        let each = |parts: &[Part]| parts.iter().map(|p| half(&p.looks[at])).collect::<Vec<_>>();
-        let change = (half(&each(late)) / half(&each(early)) - 1.0) * 100.0;
+        let each = |parts: &[Part]| parts.iter().map(|p| median(&p.looks[at])).collect::<Vec<_>>();
+        let change = (median(&each(late)) / median(&each(early)) - 1.0) * 100.0;
         report.add("P9", what, unit, None, &each(counted));
         report.add("P9", format!("{what}: change"), "%", Some(AtMost(LEVEL)), &[change.abs()]);
     }
@@ -122,7 +122,7 @@ impl Part {
     }
 
     fn tell(&self, part: usize) {
-        let [memory, files, threads] = self.looks.each_ref().map(|looks| half(looks));
+        let [memory, files, threads] = self.looks.each_ref().map(|looks| median(looks));
         eprintln!(
             "P9 part {} of {PARTS}: {} events, p99 {:.1} ms, {memory:.1} MiB, {files} open files, {threads} threads",
             part + 1,
@@ -140,11 +140,4 @@ fn sum(parts: &[Part]) -> Histogram<u64> {
 
 fn p99_ms(latency_us: &Histogram<u64>) -> f64 {
     latency_us.value_at_quantile(0.99) as f64 / 1e3
-}
-
-/// The one in the middle; no number of none.
-fn half(all: &[f64]) -> f64 {
-    let mut all = all.to_vec();
-    all.sort_by(f64::total_cmp);
-    all.get(all.len() / 2).copied().unwrap_or(f64::NAN)
 }

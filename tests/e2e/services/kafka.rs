@@ -11,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
-use super::parts::{Recipe, fixture, step};
+use super::parts::{Recipe, fixture, jars, step};
 use super::server::{Server, fresh};
 use super::{Missing, ports};
 
@@ -19,13 +19,7 @@ const PART: Recipe = Recipe {
     name: "kafka",
     inputs: &["kafka/pom.xml"],
     tools: &["java", "mvn"],
-    make: |dir| {
-        let mut maven = Command::new("mvn");
-        maven.args(["--batch-mode", "--quiet", "--file"]).arg(fixture("kafka/pom.xml"));
-        maven.arg("dependency:copy-dependencies");
-        maven.arg(format!("-DoutputDirectory={}", dir.display()));
-        step(&mut maven, dir)
-    },
+    make: |dir| jars("kafka/pom.xml", dir),
 };
 
 /// Options of a broker's Java in a test, which lasts for minutes: it starts fast with the first compiler only.

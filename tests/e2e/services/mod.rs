@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 mod keep;
-mod parts;
+pub mod parts;
 mod ports;
 mod server;
 mod wait;

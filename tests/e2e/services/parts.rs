@@ -95,6 +95,15 @@ pub fn step(command: &mut Command, dir: &Path) -> Result<(), String> {
     }
 }
 
+/// Brings the jars that a project of Maven's under `tests/services` lists.
+pub fn jars(project: &str, dir: &Path) -> Result<(), String> {
+    let mut maven = Command::new("mvn");
+    maven.args(["--batch-mode", "--quiet", "--file"]).arg(fixture(project));
+    maven.arg("dependency:copy-dependencies");
+    maven.arg(format!("-DoutputDirectory={}", dir.display()));
+    step(&mut maven, dir)
+}
+
 /// A file under `tests/services`.
 pub fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/services").join(name)
