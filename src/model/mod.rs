@@ -25,6 +25,7 @@ use crate::event::money::Money;
 use crate::journal::Pages;
 
 pub mod config;
+pub mod connections;
 pub mod dialect;
 pub mod http;
 pub mod journaled;

@@ -19,7 +19,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tower_service::Service;
 
-use super::transport::Patient;
+use super::connections::{Broken, Patient};
 
 type Socket = TokioIo<TcpStream>;
 type Outgoing = Request<Full<Bytes>>;
@@ -39,18 +39,6 @@ struct Open {
     connection: Connection<Socket, Full<Bytes>>,
     ended: bool,
     since: Instant,
-}
-
-/// Why there is no whole answer.
-pub(super) enum Broken {
-    /// No connection could be made.
-    Connect(Box<dyn std::error::Error + Send + Sync>),
-    /// It broke before the answer began.
-    Unanswered,
-    /// It broke within the answer.
-    Cut,
-    /// The answer is longer than is read.
-    TooLarge,
 }
 
 impl Wire {

@@ -18,8 +18,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use reqwest::Method;
-use reqwest::header::HeaderName;
+use http::Method;
+use http::header::HeaderName;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -30,7 +30,7 @@ use crate::model;
 
 use super::desk::{Desk, optional};
 use super::fields::{Fields, Templates};
-use super::http::{Answer, Http, Outgoing, Target};
+use super::http::{Answer, Outgoing, Service, Target};
 use super::{BuildError, Facts, Kind, Reply, Seat, Stage, StageError, StageKind, Wiring};
 
 const METHODS: [Method; 6] =
@@ -150,13 +150,14 @@ impl Kind for Call {
     }
 
     fn build(&self, _seat: &Seat, wiring: &Wiring) -> Result<Box<dyn Stage>, BuildError> {
-        Ok(Box::new(Built { kind: self.clone(), http: wiring.http.clone() }))
+        let service = wiring.http.to(&self.target)?;
+        Ok(Box::new(Built { kind: self.clone(), service }))
     }
 }
 
 struct Built {
     kind: Call,
-    http: Http,
+    service: Service,
 }
 
 #[async_trait]
@@ -178,7 +179,7 @@ impl Stage for Built {
         let answer: Answer = match call.journal.recall(&call.key, "call", digest) {
             Some(answer) => answer,
             None => {
-                let answer = self.http.send(outgoing, &kind.target, call).await?;
+                let answer = self.service.send(outgoing, call).await?;
                 call.journal.keep(&call.key, "call", digest, &answer);
                 answer
             }

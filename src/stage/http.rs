@@ -1,13 +1,15 @@
 //! The way out of `call`: one request, its bounds, and its attempt. A service's answer is hostile until read: its size
 //! and its time are bounded, redirects are not followed, and what an event brings can't change where a request goes.
 
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
-use std::thread::{self, ThreadId};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use reqwest::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
-use reqwest::{Client, Method, Response, StatusCode, Url};
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use reqwest::Url;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
@@ -19,15 +21,12 @@ use crate::event::cost::{Attempt, CostLine};
 use crate::event::ids::{AttemptId, Digest};
 use crate::event::usage::Usage;
 use crate::model::Call;
+use crate::model::connections::{AGENT, Broken, Connections, NO_CERTIFICATES, STREAMS};
 
-use super::{StageError, StageErrorKind};
+use super::{BuildError, StageError, StageErrorKind};
 
 /// The largest answer that is read.
 pub const MAX_ANSWER: usize = 4 << 20;
-/// Idle connections kept to one host by a thread: fewer than calls in flight would mean to open most of them anew, each at
-/// the price of several calls.
-const MAX_IDLE: usize = 10_000;
-const IDLE: Duration = Duration::from_secs(60);
 
 /// Where a request goes: literal up to the path.
 #[derive(Clone, Debug)]
@@ -120,11 +119,11 @@ pub struct Answer {
     pub body: Value,
 }
 
-/// Connections to services, shared by all stages. They belong to the runtime that opened them, so each thread has a
-/// client of its own, made at its first call.
+/// Connections to services, shared by all stages.
 #[derive(Clone)]
 pub struct Http {
-    clients: Arc<RwLock<Vec<(ThreadId, bool, Client)>>>,
+    /// By scheme, host and port.
+    origins: Arc<Mutex<HashMap<String, Arc<Connections>>>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -137,35 +136,40 @@ impl fmt::Debug for Http {
 impl Http {
     /// Opens nothing yet. The clock stamps attempts.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Http { clients: Arc::default(), clock }
+        Http { origins: Arc::default(), clock }
     }
 
-    fn client(&self, secure: bool) -> Result<Client, StageError> {
-        let me = thread::current().id();
-        let clients = self.clients.read().unwrap_or_else(PoisonError::into_inner);
-        let mine = clients.iter().find(|(thread, tls, _)| *thread == me && *tls == secure);
-        if let Some((_, _, client)) = mine {
-            return Ok(client.clone());
-        }
-        drop(clients);
-        let made = client(secure)?;
-        let mut clients = self.clients.write().unwrap_or_else(PoisonError::into_inner);
-        clients.push((me, secure, made.clone()));
-        Ok(made)
+    /// The way to where a stage sends its requests; nothing is opened yet.
+    pub fn to(&self, target: &Target) -> Result<Service, BuildError> {
+        let origin = target.origin.origin().ascii_serialization();
+        let mut origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
+        let connections = match origins.get(&origin) {
+            Some(connections) => Arc::clone(connections),
+            None => {
+                let made = Connections::new(&target.origin, STREAMS * 4);
+                let made = made.ok_or_else(|| BuildError("`url` is no http address".to_owned()))?;
+                made.ready().map_err(|_| BuildError(NO_CERTIFICATES.to_owned()))?;
+                Arc::clone(origins.entry(origin).or_insert(Arc::new(made)))
+            }
+        };
+        Ok(Service { target: target.clone(), connections, clock: Arc::clone(&self.clock) })
     }
+}
 
+/// A service that a stage calls.
+#[derive(Clone)]
+pub struct Service {
+    target: Target,
+    connections: Arc<Connections>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Service {
     /// One attempt, which ends before the call's deadline.
-    pub async fn send(
-        &self,
-        outgoing: Outgoing,
-        target: &Target,
-        call: &Call,
-    ) -> Result<Answer, StageError> {
-        let client = self.client(outgoing.url.scheme() == "https")?;
-        let request = request(&client, outgoing, call)?;
-        let mut ticket = Ticket::open(target, call, &*self.clock);
-        let exchange = exchange(&client, request, target, self.clock.now());
-        let outcome = match timeout_at(call.deadline, exchange).await {
+    pub async fn send(&self, outgoing: Outgoing, call: &Call) -> Result<Answer, StageError> {
+        let request = self.request(outgoing, call)?;
+        let mut ticket = Ticket::open(&self.target, call, &*self.clock);
+        let outcome = match timeout_at(call.deadline, self.exchange(request)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(StageError::transient("timeout", "the service did not answer in time")),
         };
@@ -176,83 +180,70 @@ impl Http {
         }
         outcome
     }
+
+    fn request(&self, outgoing: Outgoing, call: &Call) -> Result<Request<Full<Bytes>>, StageError> {
+        let Outgoing { url, method, headers, body } = outgoing;
+        let unsendable = |what| StageError::permanent("invalid-request", what);
+        let request = self.connections.request(method, &url);
+        let mut request = request.ok_or_else(|| unsendable("the address is too long"))?;
+        *request.body_mut() = Full::from(body.unwrap_or_default());
+        let map = request.headers_mut();
+        map.reserve(headers.len() + 4);
+        for (name, value) in headers {
+            let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| {
+                let message = format!("the header `{name}` gives a text that no header can hold");
+                StageError::permanent("invalid-header", message)
+            })?;
+            let name = HeaderName::from_bytes(name.as_bytes());
+            map.append(name.map_err(|_| unsendable("a header's name is none"))?, value);
+        }
+        let mut ours = |name: &'static str, value: &str| {
+            HeaderValue::from_str(value).map(|value| map.insert(name, value)).is_ok()
+        };
+        if !ours("idempotency-key", &call.key.to_string()) {
+            return Err(unsendable("the event's key fits no header"));
+        }
+        if let Some(traceparent) = &call.traceparent {
+            ours("traceparent", traceparent);
+        }
+        map.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
+        map.entry(USER_AGENT).or_insert(HeaderValue::from_static(AGENT));
+        Ok(request)
+    }
+
+    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, StageError> {
+        let answer = self.connections.send(request, MAX_ANSWER).await;
+        let answer = answer.map_err(|why| broken(why, &self.target))?;
+        let status = answer.status();
+        if !status.is_success() && !status.is_redirection() {
+            return Err(refused(&answer, self.clock.now()));
+        }
+        let json = is_json(answer.headers());
+        Ok(Answer { status: status.as_u16(), body: decode(answer.into_body(), json)? })
+    }
 }
 
-/// No proxies, no redirects, no retries: a request goes where the pipeline file says, once. Without TLS no root
-/// certificates are wanted, so that a machine without any can still call its own services.
-fn client(secure: bool) -> Result<Client, StageError> {
-    let builder = Client::builder()
-        .user_agent(concat!("vivremotion/", env!("CARGO_PKG_VERSION")))
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .referer(false)
-        .no_proxy()
-        .tcp_nodelay(true)
-        .pool_max_idle_per_host(MAX_IDLE)
-        .pool_idle_timeout(IDLE);
-    let builder = if secure { builder } else { builder.tls_certs_only([]) };
-    builder.build().map_err(|_| {
-        let message =
-            "this machine has no root certificates for TLS; install its `ca-certificates`";
-        StageError::permanent("no-certificates", message)
-    })
-}
-
-fn request(
-    client: &Client,
-    outgoing: Outgoing,
-    call: &Call,
-) -> Result<reqwest::Request, StageError> {
-    let Outgoing { url, method, headers, body } = outgoing;
-    let mut request = client.request(method, url);
-    for (name, value) in headers {
-        let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| {
-            let message = format!("the header `{name}` gives a text that no header can hold");
-            StageError::permanent("invalid-header", message)
-        })?;
-        request = request.header(name, value);
-    }
-    request = request.header("idempotency-key", call.key.to_string());
-    if let Some(traceparent) = &call.traceparent {
-        request = request.header("traceparent", &**traceparent);
-    }
-    if let Some(body) = body {
-        request = request.body(body);
-    }
-    let unsendable = "the request can't be put together";
-    request.build().map_err(|_| StageError::permanent("invalid-request", unsendable))
-}
-
-async fn exchange(
-    client: &Client,
-    request: reqwest::Request,
-    target: &Target,
-    now: i64,
-) -> Result<Answer, StageError> {
-    let response = client.execute(request).await.map_err(|error| broken(&error, target))?;
-    let status = response.status();
-    if !status.is_success() && !status.is_redirection() {
-        return Err(refused(&response, now));
-    }
-    let json = is_json(&response);
-    let bytes = read(response, target).await?;
-    Ok(Answer { status: status.as_u16(), body: decode(bytes, json)? })
-}
-
-fn broken(error: &reqwest::Error, target: &Target) -> StageError {
-    match error.is_connect() {
-        true => StageError {
+fn broken(why: Broken, target: &Target) -> StageError {
+    match why {
+        Broken::NoCertificates => StageError::permanent("no-certificates", NO_CERTIFICATES),
+        Broken::Connect(_) => StageError {
             kind: StageErrorKind::Down(target.authority().into()),
             code: "unreachable",
             message: "nobody answers at the service's address".to_owned(),
             retry_after: None,
         },
-        false => StageError::transient("transport", "the connection to the service broke"),
+        Broken::Unanswered | Broken::Cut => {
+            StageError::transient("transport", "the connection to the service broke")
+        }
+        Broken::TooLarge => StageError::permanent(
+            "answer-too-large",
+            format!("the service's answer has more than {MAX_ANSWER} bytes"),
+        ),
     }
 }
 
-fn refused(response: &Response, now: i64) -> StageError {
-    let status = response.status();
+fn refused(answer: &Response<Bytes>, now: i64) -> StageError {
+    let status = answer.status();
     let message = format!("the service answered with status {}", status.as_u16());
     let again = status.is_server_error()
         || matches!(
@@ -266,32 +257,18 @@ fn refused(response: &Response, now: i64) -> StageError {
         StatusCode::TOO_MANY_REQUESTS => "rate-limited",
         _ => "overloaded",
     };
-    let asked = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+    let asked = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
     let retry_after = asked.and_then(|text| retry_after(text, now));
     StageError { retry_after, ..StageError::transient(code, message) }
 }
 
-fn is_json(response: &Response) -> bool {
-    let kind = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
     kind.eq_ignore_ascii_case("application/json") || kind.to_ascii_lowercase().ends_with("+json")
 }
 
-async fn read(mut response: Response, target: &Target) -> Result<Vec<u8>, StageError> {
-    let mut bytes = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| broken(&error, target))? {
-        if bytes.len() + chunk.len() > MAX_ANSWER {
-            return Err(StageError::permanent(
-                "answer-too-large",
-                format!("the service's answer has more than {MAX_ANSWER} bytes"),
-            ));
-        }
-        bytes.extend_from_slice(&chunk);
-    }
-    Ok(bytes)
-}
-
-fn decode(bytes: Vec<u8>, json: bool) -> Result<Value, StageError> {
+fn decode(bytes: Bytes, json: bool) -> Result<Value, StageError> {
     if bytes.is_empty() {
         return Ok(Value::Null);
     }
@@ -303,7 +280,7 @@ fn decode(bytes: Vec<u8>, json: bool) -> Result<Value, StageError> {
             )
         });
     }
-    String::from_utf8(bytes)
+    String::from_utf8(bytes.into())
         .map(Value::String)
         .map_err(|_| StageError::permanent("not-text", "the service's answer is not UTF-8 text"))
 }
