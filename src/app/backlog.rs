@@ -1,7 +1,10 @@
 //! What a start finds waiting, and about what it will cost: said before it begins.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt, stream};
 
 use super::estimate::{self, Estimate};
 use crate::pipeline::plan::Plan;
@@ -11,6 +14,8 @@ use crate::stream::{Extent, From, Log, StreamError};
 
 /// Records whose size is looked at.
 const SAMPLE: usize = 100;
+/// Pipelines that are looked at a time: each look is a few questions to the log, and mostly waiting.
+const AT_ONCE: usize = 16;
 /// Longest wait for them.
 const WAIT: Duration = Duration::from_secs(2);
 
@@ -39,8 +44,22 @@ impl fmt::Display for Backlog {
     }
 }
 
-/// Counts what waits, and looks at the first of it. `now` in milliseconds since the epoch.
-pub async fn of(
+/// What waits for each pipeline, by its name. `now` in milliseconds since the epoch.
+pub async fn of_all(
+    log: &dyn Log,
+    plans: &[Plan<StageKind>],
+    settings: &Settings,
+    now: i64,
+) -> Result<Vec<(Arc<str>, Backlog)>, StreamError> {
+    let looks = plans.iter().map(async |plan| {
+        let backlog = of(log, plan, settings, now).await?;
+        Ok((Arc::clone(&plan.name), backlog))
+    });
+    stream::iter(looks).buffered(AT_ONCE).try_collect().await
+}
+
+/// Counts what waits, and looks at the first of it.
+async fn of(
     log: &dyn Log,
     plan: &Plan<StageKind>,
     settings: &Settings,

@@ -146,14 +146,11 @@ pub async fn start(
     let collections = Arc::new(connect::collections(&settings, &names, &wiring).await?);
     wiring.collections = Arc::clone(&collections);
     patiently(&outages, &clock, "memory", async || collections.ensure().await).await?;
-    let mut backlogs = Vec::new();
-    for plan in &plans {
-        // A cluster that has never had a group answers for none until it has made its own topic.
-        let backlog = patiently(&outages, &clock, log_name(&settings), async || {
-            backlog::of(&*log, plan, &settings, clock.now()).await
-        });
-        backlogs.push((Arc::clone(&plan.name), backlog.await?));
-    }
+    // A cluster that has never had a group answers for none until it has made its own topic.
+    let backlogs = patiently(&outages, &clock, log_name(&settings), async || {
+        backlog::of_all(&*log, &plans, &settings, clock.now()).await
+    });
+    let backlogs = backlogs.await?;
     let wallets = patiently(&outages, &clock, log_name(&settings), async || {
         money::wallets(&site, &*log, &plans).await
     });

@@ -1,16 +1,20 @@
 //! What the check of pipelines must know of the settings, and of the schemas in the registry once it is reachable.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+
+use futures::{StreamExt, TryStreamExt, stream};
 
 use super::connect::ConnectError;
 use crate::base::diagnostic::Diagnostics;
 use crate::codec::registry::{Which, value_subject};
-use crate::codec::{Codecs, Format};
+use crate::codec::{CodecError, Codecs, Format};
 use crate::pipeline::known::{Known, KnownCollection, KnownTopic};
 use crate::pipeline::load::{Loaded, load};
 use crate::settings::Settings;
+
+/// Topics that the registry is asked about at a time.
+const AT_ONCE: usize = 16;
 
 /// From the settings alone: no connection is made.
 pub fn known(settings: &Settings) -> Known {
@@ -47,12 +51,12 @@ pub async fn known_with_schemas(
 ) -> Result<Known, ConnectError> {
     let mut known = known(settings);
     let avro = settings.topics.iter().filter(|(_, topic)| topic.value == Format::Avro);
-    let mut schemas = BTreeMap::new();
-    for (name, _) in avro {
+    let asked = avro.map(async |(name, _)| {
         let found = codecs.registry().find(&value_subject(name), Which::Latest).await?;
         let schema = found.and_then(|version| serde_json::from_str(&version.schema.text).ok());
-        schemas.insert(Arc::clone(name), KnownTopic { schema });
-    }
+        Ok::<_, CodecError>((Arc::clone(name), KnownTopic { schema }))
+    });
+    let schemas: Vec<_> = stream::iter(asked).buffered(AT_ONCE).try_collect().await?;
     known.topics.extend(schemas);
     Ok(known)
 }

@@ -33,7 +33,7 @@ pub(super) struct Job {
 impl Member {
     pub(super) fn start_commit(&mut self) {
         let now = Instant::now();
-        let hurry = self.leaving || self.partitions.values().any(|p| p.drain_by.is_some());
+        let hurry = self.leaving || !self.draining.is_empty();
         if self.outbox.due(hurry).is_none_or(|due| due > now) {
             return;
         }

@@ -85,6 +85,7 @@ impl Member {
         if first && self.start_next(&at) {
             return;
         }
+        self.turns.put(at.clone());
         let (bytes, partitions) = (self.bounds.bytes / WAITING, self.partitions.len());
         if self.partitions.get(&at).is_some_and(|p| p.ahead.is_full(bytes, partitions)) {
             self.pause(&at);
@@ -94,35 +95,34 @@ impl Member {
     /// Starts what waits, a record of each partition in turn, as long as there is room.
     pub(super) fn pump(&mut self) {
         self.start_held_back();
-        let mut waiting: Vec<TopicPartition> = self
-            .partitions
-            .iter()
-            .filter(|(_, p)| (p.paused || !p.ahead.is_empty()) && p.drain_by.is_none())
-            .map(|(at, _)| at.clone())
-            .collect();
         let (bytes, partitions) = (self.bounds.bytes / WAITING, self.partitions.len());
-        while !waiting.is_empty() {
-            waiting.retain(|at| {
-                let started = self.start_next(at);
-                let Some(partition) = self.partitions.get_mut(at) else { return false };
+        let mut stuck = 0;
+        while stuck < self.turns.len() && self.has_room() {
+            let Some(at) = self.turns.turn() else { return };
+            stuck = if self.start_next(&at) { 0 } else { stuck + 1 };
+            let waits = self.partitions.get_mut(&at).filter(|p| p.drain_by.is_none());
+            let waits = waits.is_some_and(|partition| {
                 if partition.paused && partition.ahead.is_low(bytes, partitions) {
                     partition.paused = false;
-                    self.reader.pause(at, false);
+                    self.reader.pause(&at, false);
                 }
-                started
+                partition.paused || !partition.ahead.is_empty()
             });
+            if !waits {
+                self.turns.remove(&at);
+                stuck = 0;
+            }
         }
     }
 
-    /// Whether another event of a pipeline may start.
-    fn has_room(&self, pipeline: &Arc<str>) -> bool {
+    /// Whether another event may start.
+    fn has_room(&self) -> bool {
         !self.leaving
             && self.flying < self.bounds.permits
             && self.held_bytes < self.bounds.bytes
             && self.outbox.bytes() < self.bounds.outbox
             && self.held_back.is_empty()
             && self.keeping.as_ref().is_none_or(|k| k.writer.bytes() < self.bounds.outbox)
-            && !self.outages.pauses(pipeline)
     }
 
     /// Starts the first pending record of a partition, or does what else is due with it. False when it must wait.
@@ -131,7 +131,7 @@ impl Member {
         else {
             return false;
         };
-        let room = self.has_room(&line.emitter.plan.name);
+        let room = self.has_room() && !self.outages.pauses(&line.emitter.plan.name);
         let Some(partition) = self.partitions.get_mut(at) else { return false };
         let Some(pending) = partition.ahead.pop() else { return false };
         if !room || partition.notebook.as_ref().is_some_and(Notebook::is_restoring) {

@@ -22,7 +22,7 @@ use crate::event::cost::Attempt;
 use crate::event::ids::{AttemptId, EventId};
 use crate::event::money::Money;
 use crate::journal::entry::Place;
-use crate::journal::restore::late;
+use crate::journal::restore::{Look, late};
 use crate::journal::{Entry, Memory, Outcome, What, Writer};
 use crate::stream::{Epoch, Output, Progress, StreamError, TopicPartition, rest};
 
@@ -105,8 +105,8 @@ impl Takeover {
 pub(super) enum Step {
     /// It is time.
     Due(Tenure),
-    /// The journal was read: what stands there, and how far.
-    Read(Tenure, Result<(Vec<Entry>, i64), StreamError>),
+    /// That partition of the journal was read for these: what stands there for each, and how far.
+    Read(i32, Vec<Tenure>, Result<(Vec<Vec<Entry>>, i64), StreamError>),
     /// What was found is told.
     Told,
 }
@@ -147,37 +147,53 @@ impl Member {
     pub(super) fn look(&mut self, step: Step) {
         match step {
             Step::Told => {}
-            Step::Due(tenure) => self.listen(tenure),
-            Step::Read(tenure, found) => self.judge(tenure, found),
+            Step::Due(tenure) => {
+                let partition = tenure.0.partition;
+                if let Some(tenures) = self.looks.ask(partition, tenure) {
+                    self.listen(partition, tenures);
+                }
+            }
+            Step::Read(partition, tenures, found) => {
+                let (mut found, until) = match found {
+                    Ok((found, until)) => (found, Some(until)),
+                    Err(error) => {
+                        tracing::warn!(partition, %error, "the journal can't be read for calls that were told late");
+                        (Vec::new(), None)
+                    }
+                };
+                found.resize_with(tenures.len(), Vec::new);
+                for (tenure, entries) in tenures.into_iter().zip(found) {
+                    self.judge(tenure, entries, until);
+                }
+                if let Some(tenures) = self.looks.done(partition) {
+                    self.listen(partition, tenures);
+                }
+            }
         }
     }
 
-    fn listen(&mut self, tenure: Tenure) {
-        let (Some(takeover), Some(keeping)) = (self.takeovers.get(&tenure), &self.keeping) else {
-            return;
+    /// Reads a partition of the journal for all of them.
+    fn listen(&mut self, partition: i32, tenures: Vec<Tenure>) {
+        let Some(keeping) = &self.keeping else { return };
+        let (writer, readings) = (Arc::clone(&keeping.writer), Arc::clone(&self.readings));
+        let look = |tenure: &Tenure| {
+            let Takeover { from, before, after, .. } = self.takeovers.get(tenure)?;
+            let (before, after) = (before.clone(), after.clone());
+            Some(Look { input: tenure.0.clone(), from: from.unwrap_or(0), before, after })
         };
-        let (writer, from) = (Arc::clone(&keeping.writer), takeover.from.unwrap_or(0));
-        let (before, after) = (takeover.before.clone(), takeover.after.clone());
+        let (tenures, looks): (Vec<Tenure>, Vec<Look>) =
+            tenures.into_iter().filter_map(|tenure| look(&tenure).map(|l| (tenure, l))).unzip();
         self.late.push(Box::pin(async move {
-            let ours = |offset| after.as_ref().is_none_or(|after| after.is_done(offset));
-            let found =
-                late(&writer, &tenure.0, from, |offset| !before.is_done(offset) && ours(offset));
-            let found = found.await;
-            Step::Read(tenure, found)
+            let _place = readings.acquire_owned().await;
+            let found = late(&writer, partition, &looks).await;
+            Step::Read(partition, tenures, found)
         }));
     }
 
-    fn judge(&mut self, tenure: Tenure, found: Result<(Vec<Entry>, i64), StreamError>) {
+    fn judge(&mut self, tenure: Tenure, entries: Vec<Entry>, until: Option<i64>) {
         let Some(takeover) = self.takeovers.get_mut(&tenure) else { return };
-        match found {
-            Ok((entries, until)) => {
-                entries.into_iter().for_each(|entry| takeover.hear(entry));
-                takeover.from = Some(until);
-            }
-            Err(error) => {
-                tracing::warn!(at = %tenure.0, %error, "the journal can't be read for calls that were told late");
-            }
-        }
+        entries.into_iter().for_each(|entry| takeover.hear(entry));
+        takeover.from = until.or(takeover.from);
         takeover.looks += 1;
         let last = takeover.looks >= LOOKS.len();
         let ours = self.partitions.get(&tenure.0).map(|partition| &partition.tracker);

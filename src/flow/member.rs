@@ -3,7 +3,7 @@
 //!
 //! It owns the trackers, the lanes and the outbox, and decides nothing by itself: they answer, it acts.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,12 +23,15 @@ use super::notebook::{Keeping, Notebook};
 use super::outage::Outages;
 use super::outbox::{Limits, Outbox};
 use super::partition::{Partition, Pending};
-use super::recover::{HeldBack, RESTORES, Restored, drop_held_back};
+use super::readings::Readings;
+use super::recover::{self, HeldBack, READINGS, drop_held_back};
+use super::turns::Turns;
 use super::workers::Workers;
 use crate::base::clock::Clock;
 use crate::journal::Memory;
+use crate::journal::restore::Input;
 use crate::stream::{
-    CommitError, Delivery, LogReader, LogWriter, Progress, StreamError, StreamErrorKind,
+    CommitError, Delivery, Epoch, LogReader, LogWriter, Progress, StreamError, StreamErrorKind,
     TopicPartition,
 };
 
@@ -94,6 +97,10 @@ pub struct Member {
     pub(super) writer: Option<Box<dyn LogWriter>>,
     pub(super) lines: HashMap<Arc<str>, Arc<Line>>,
     pub(super) partitions: BTreeMap<TopicPartition, Partition>,
+    /// Those that have something waiting, or were asked to hold it back.
+    pub(super) turns: Turns,
+    /// Those that are given up.
+    pub(super) draining: BTreeSet<TopicPartition>,
     pub(super) lanes: Lanes<Arc<Consumed>>,
     pub(super) outbox: Outbox,
     pub(super) committing: Option<Committing>,
@@ -103,8 +110,10 @@ pub struct Member {
     pub(super) keeping: Option<Keeping>,
     pub(super) takeovers: HashMap<Tenure, Takeover>,
     pub(super) late: FuturesUnordered<BoxFuture<'static, Step>>,
-    pub(super) restoring: FuturesUnordered<BoxFuture<'static, Restored>>,
-    pub(super) restores: Arc<Semaphore>,
+    pub(super) looks: Readings<Tenure>,
+    pub(super) restoring: FuturesUnordered<BoxFuture<'static, recover::Step>>,
+    pub(super) restores: Readings<(Epoch, Input)>,
+    pub(super) readings: Arc<Semaphore>,
     pub(super) finished: (mpsc::UnboundedSender<Finished>, mpsc::UnboundedReceiver<Finished>),
     pub(super) last_resorts: Vec<(TopicPartition, i64)>,
     pub(super) bounds: Bounds,
@@ -165,6 +174,8 @@ impl Member {
             writer: Some(writer),
             lines,
             partitions: BTreeMap::new(),
+            turns: Turns::default(),
+            draining: BTreeSet::new(),
             lanes: Lanes::new(bounds.lane_depth, bounds.permits),
             outbox: Outbox::new(limits),
             committing: None,
@@ -173,9 +184,11 @@ impl Member {
             held_back: VecDeque::new(),
             takeovers: HashMap::new(),
             late: FuturesUnordered::new(),
+            looks: Readings::default(),
             keeping,
             restoring: FuturesUnordered::new(),
-            restores: Arc::new(Semaphore::new(RESTORES)),
+            restores: Readings::default(),
+            readings: Arc::new(Semaphore::new(READINGS)),
             finished: mpsc::unbounded_channel(),
             last_resorts: Vec::new(),
             bounds,
@@ -219,7 +232,7 @@ impl Member {
                     self.writer = Some(writer);
                     self.after_commit(job, outcome)?;
                 }
-                Some(restored) = self.restoring.next() => self.restored(restored)?,
+                Some(step) = self.restoring.next() => self.restore_on(step)?,
                 Some(step) = self.late.next() => self.look(step),
                 () = &mut asked, if !self.leaving => self.leave(),
                 () = sleep_until(wake) => {}
@@ -264,8 +277,11 @@ impl Member {
                 let mut partition = Partition::new(assignment, Arc::clone(line), notebook);
                 let progress = partition.tracker.committed();
                 self.watch.assigned(&at, progress, partition.tracker.lag(partition.end));
+                // Of an assignment before this one nothing is left.
+                self.draining.remove(&at);
                 if self.leaving {
                     partition.drain_by = Some(Instant::now());
+                    self.draining.insert(at.clone());
                 }
                 self.partitions.insert(at, partition);
             }
@@ -303,6 +319,7 @@ impl Member {
     fn give_up(&mut self, at: &TopicPartition, by: Instant) {
         let Some(partition) = self.partitions.get_mut(at) else { return };
         partition.drain_by.get_or_insert(by);
+        self.draining.insert(at.clone());
         let epoch = partition.tracker.epoch();
         let tracked = partition.ahead.take().into_iter().filter_map(|pending| match pending {
             Pending::Tracked(_, consumed) => Some(consumed),
@@ -316,12 +333,10 @@ impl Member {
 
     fn release_drained(&mut self) {
         let now = Instant::now();
-        let drained: Vec<TopicPartition> = self
-            .partitions
-            .iter()
-            .filter(|(at, partition)| partition.is_drained(now) && !self.commits(at))
-            .map(|(at, _)| at.clone())
-            .collect();
+        let drained = |at: &&TopicPartition| {
+            self.partitions.get(at).is_some_and(|p| p.is_drained(now)) && !self.commits(at)
+        };
+        let drained: Vec<TopicPartition> = self.draining.iter().filter(drained).cloned().collect();
         let over =
             |at: &TopicPartition| self.partitions.get_mut(at).is_some_and(|p| p.is_over(now));
         let drained: Vec<TopicPartition> = drained.into_iter().filter(over).collect();
@@ -334,12 +349,9 @@ impl Member {
         }
     }
 
-    fn forget(
-        &mut self,
-        at: &TopicPartition,
-        mut partition: Partition,
-        epoch: crate::stream::Epoch,
-    ) {
+    fn forget(&mut self, at: &TopicPartition, mut partition: Partition, epoch: Epoch) {
+        self.draining.remove(at);
+        self.turns.remove(at);
         partition.tenure.set();
         self.hand_over((at.clone(), epoch), partition.tracker.committed());
         let tracked = partition.ahead.take().into_iter().filter_map(|pending| match pending {
@@ -359,14 +371,14 @@ impl Member {
     /// When to look again even if nothing happens.
     fn wake(&self) -> Instant {
         let now = Instant::now();
-        let hurry = self.leaving || self.partitions.values().any(|p| p.drain_by.is_some());
+        let hurry = self.leaving || !self.draining.is_empty();
         let commit = self.outbox.due(hurry).filter(|_| self.writer.is_some());
-        let drains = self.partitions.values().filter_map(|partition| partition.drain_by);
-        let waiting = self.partitions.values().any(|p| !p.ahead.is_empty());
+        let draining = self.draining.iter().filter_map(|at| self.partitions.get(at));
+        let drains = draining.filter_map(|partition| partition.drain_by);
         let look = match () {
             // The journal tells nobody that it has been written, the gate nobody that it is free.
             () if hurry || !self.held_back.is_empty() => 5,
-            () if waiting || self.until.is_some() => 50,
+            () if !self.turns.is_empty() || self.until.is_some() => 50,
             () => 1_000,
         };
         let look = now + Duration::from_millis(look);

@@ -48,6 +48,7 @@ pub mod observe;
 pub mod outage;
 pub mod outbox;
 pub mod partition;
+pub mod readings;
 pub mod recover;
 pub mod refusal;
 pub mod report;
@@ -55,6 +56,7 @@ pub mod run;
 pub mod schedule;
 pub mod scope;
 pub mod tracker;
+pub mod turns;
 pub mod unit;
 pub mod workers;
 

@@ -18,22 +18,22 @@ use super::notebook::{Caution, Notebook};
 use super::refusal::Refusal;
 use super::{Line, carry, refused};
 use crate::base::retry::Backoff;
-use crate::journal::restore::restore;
+use crate::journal::restore::{Input, Restored, restore};
 use crate::journal::{Entry, Memory, What};
 use crate::stream::{Assignment, Epoch, StreamError, StreamErrorKind, TopicPartition};
 
-/// Partitions whose journals are read at a time.
-pub(super) const RESTORES: usize = 8;
+/// Partitions of the journal that are read at a time.
+pub(super) const READINGS: usize = 8;
 /// Between two tries to read a journal.
 const RESTORE_AGAIN: Backoff =
     Backoff { base: Duration::from_millis(100), most: Duration::from_secs(5) };
 
-/// The journal of a partition was read, or can't be.
-pub(super) struct Restored {
-    at: TopicPartition,
-    epoch: Epoch,
-    /// With where the journal ended.
-    memory: Result<(Memory, i64), StreamError>,
+/// A step of reading back the journals of the partitions that were given.
+pub(super) enum Step {
+    /// That it is ours stands in its journal.
+    Opened(Epoch, Input),
+    /// That partition of the journal was read for these, or can't be.
+    Read(i32, Vec<(Epoch, TopicPartition)>, Result<Vec<Restored>, StreamError>),
 }
 
 /// Takes the events of a partition out of those that are held back.
@@ -88,36 +88,64 @@ pub(super) async fn carefully(line: &Line, consumed: Arc<Consumed>, pass: &Pass)
 }
 
 impl Member {
-    /// Reads the journal of a partition, a few at a time; nothing of it starts before.
+    /// Reads the journal of a partition; nothing of it starts before.
     pub(super) fn restore(&self, assignment: &Assignment, notebook: &Notebook) {
-        let Assignment { at, epoch, progress, .. } = assignment.clone();
-        let (writer, places) = (Arc::clone(notebook.writer()), Arc::clone(&self.restores));
-        let opening = notebook.opening();
+        let Assignment { at, epoch, progress, end, .. } = assignment.clone();
+        let (writer, opening) = (Arc::clone(notebook.writer()), notebook.opening());
         self.restoring.push(Box::pin(async move {
-            let _place = places.acquire_owned().await;
             // First this, then the reading: what stands before it is known here, what comes after is late.
             if let Err(error) = writer.append_durably(opening).await {
                 tracing::warn!(%at, %error, "an opening can't be written down");
             }
-            let mut tries = 0;
-            let memory = loop {
-                match restore(&writer, &at, &progress).await {
-                    Err(error) if error.kind == StreamErrorKind::Unavailable => {
-                        tries += 1;
-                        tracing::warn!(%at, %error, "the journal can't be read, trying again");
-                        sleep(RESTORE_AGAIN.wait(tries, u64::MAX, None)).await;
-                    }
-                    memory => break memory,
-                }
-            };
-            Restored { at, epoch, memory }
+            Step::Opened(epoch, Input { at, progress, end })
         }));
     }
 
-    pub(super) fn restored(&mut self, restored: Restored) -> Result<(), StreamError> {
-        let Restored { at, epoch, memory } = restored;
-        let (memory, until) = memory?;
-        let Some(partition) = self.partitions.get_mut(&at) else { return Ok(()) };
+    pub(super) fn restore_on(&mut self, step: Step) -> Result<(), StreamError> {
+        match step {
+            Step::Opened(epoch, input) => {
+                let partition = input.at.partition;
+                if let Some(asked) = self.restores.ask(partition, (epoch, input)) {
+                    self.read_back(partition, asked);
+                }
+            }
+            Step::Read(partition, asked, found) => {
+                for ((epoch, at), (memory, until)) in asked.into_iter().zip(found?) {
+                    self.restored(at, epoch, memory, until);
+                }
+                if let Some(asked) = self.restores.done(partition) {
+                    self.read_back(partition, asked);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a partition of the journal for all of them, a few partitions at a time.
+    fn read_back(&self, partition: i32, asked: Vec<(Epoch, Input)>) {
+        let Some(keeping) = &self.keeping else { return };
+        let (writer, places) = (Arc::clone(&keeping.writer), Arc::clone(&self.readings));
+        self.restoring.push(Box::pin(async move {
+            let _place = places.acquire_owned().await;
+            let (epochs, inputs): (Vec<Epoch>, Vec<Input>) = asked.into_iter().unzip();
+            let mut tries = 0;
+            let found = loop {
+                match restore(&writer, partition, &inputs).await {
+                    Err(error) if error.kind == StreamErrorKind::Unavailable => {
+                        tries += 1;
+                        tracing::warn!(partition, %error, "the journal can't be read, trying again");
+                        sleep(RESTORE_AGAIN.wait(tries, u64::MAX, None)).await;
+                    }
+                    found => break found,
+                }
+            };
+            let inputs = inputs.into_iter().map(|input| input.at);
+            Step::Read(partition, epochs.into_iter().zip(inputs).collect(), found)
+        }));
+    }
+
+    fn restored(&mut self, at: TopicPartition, epoch: Epoch, memory: Memory, until: i64) {
+        let Some(partition) = self.partitions.get_mut(&at) else { return };
         if partition.tracker.epoch() == epoch
             && let Some(notebook) = &mut partition.notebook
         {
@@ -128,7 +156,6 @@ impl Member {
             notebook.restored(memory);
             self.later((at, epoch), 0);
         }
-        Ok(())
     }
 
     /// Starts an event as soon as it may run beside those that do.

@@ -177,11 +177,9 @@ pub fn is_of(record: &Record, run: u64) -> bool {
 
 /// Reads a record; the reason when it is not one of ours, or one of a later version.
 pub fn read(record: &Record) -> Result<Vec<Entry>, String> {
-    let (Some(key), Some(value)) = (&record.key, &record.value) else {
-        return Err("it has no key or no value".to_owned());
-    };
+    let Some(value) = &record.value else { return Err("it has no value".to_owned()) };
     let partition = record.at.partition;
-    let topic = topic(key, partition).ok_or("its key is not `<topic>/<partition>`")?;
+    let topic = topic_of(record).ok_or("its key is not `<topic>/<partition>`")?;
     let Version { v } = serde_json::from_slice(value).map_err(|_| "it is not JSON of ours")?;
     if v != VERSION {
         return Err(format!("it has version {v}, this engine reads {VERSION}"));
@@ -196,10 +194,11 @@ pub fn read(record: &Record) -> Result<Vec<Entry>, String> {
     Ok(entries.into_iter().map(entry).collect())
 }
 
-fn topic(key: &[u8], partition: i32) -> Option<Arc<str>> {
+/// The input topic that a record is about; none when it is not one of ours.
+pub fn topic_of(record: &Record) -> Option<Arc<str>> {
     // A topic's name has no slash.
-    let (topic, named) = std::str::from_utf8(key).ok()?.split_once('/')?;
-    (!topic.is_empty() && named.parse() == Ok(partition)).then(|| topic.into())
+    let (topic, named) = std::str::from_utf8(record.key.as_ref()?).ok()?.split_once('/')?;
+    (!topic.is_empty() && named.parse() == Ok(record.at.partition)).then(|| topic.into())
 }
 
 /// A text in pieces of at most [`INLINE`] bytes.

@@ -31,9 +31,24 @@ const SETTLE: Duration = Duration::from_secs(30);
 
 /// Reads a topic without a group.
 pub(super) struct KafkaFollower {
-    incoming: Receiver<Result<Portion, StreamError>>,
     /// Where each partition ended when it was opened; removed when that was reached.
     behind: HashMap<i32, i64>,
+    plan: Plan,
+    /// None until there is something to read, or somebody waits: many only ask whether there is.
+    reading: Option<Reading>,
+}
+
+/// What is to be read.
+#[derive(Clone)]
+struct Plan {
+    client: ClientConfig,
+    topic: Arc<str>,
+    from: TopicPartitionList,
+}
+
+/// A thread that reads.
+struct Reading {
+    incoming: Receiver<Result<Portion, StreamError>>,
     stop: Arc<AtomicBool>,
     /// Never joined, which would block the runtime: it ends within one poll after `stop`.
     _thread: JoinHandle<()>,
@@ -76,57 +91,63 @@ impl KafkaFollower {
         lookup: Arc<Lookup>,
         what: Followed,
     ) -> Result<Self, StreamError> {
-        let name = what.topic();
-        let client = config.follower();
-        let open = config.uncommitted();
-        let stop = Arc::new(AtomicBool::new(false));
-        let (sender, incoming) = channel(QUEUE);
-        let stopped = stop.clone();
-        let (behind, thread) = blocking(move || {
-            let mut places = lookup.places(&name)?;
+        let (topic, client) = (what.topic(), config.follower());
+        blocking(move || {
+            let mut places = lookup.places(&topic)?;
             places.retain(|at| what.covers(at));
             if places.is_empty() {
                 return Err(StreamError {
                     kind: StreamErrorKind::UnknownTopic,
-                    message: format!("there is no topic `{name}`"),
+                    message: format!("there is no topic `{topic}`"),
                 });
             }
-            let doing = format!("following `{name}`");
-            let prepared = lookup.client().and_then(|lookup| {
+            let prepared = lookup.client().and_then(|client| {
                 if !matches!(what, Followed::Topic(_, From::Latest)) {
-                    settle(&open, &lookup, &places)?;
+                    settle(&*lookup.open()?, &client, &places)?;
                 }
-                prepare(&lookup, &places, &what)
+                prepare(&client, &places, &what)
             });
-            let (list, behind) = prepared.map_err(|error| fault::stream_error(&doing, &error))?;
-            let consumer: Result<BaseConsumer, KafkaError> = client.create();
-            let consumer = consumer
-                .and_then(|consumer| consumer.assign(&list).map(|()| consumer))
-                .map_err(|error| fault::stream_error(&doing, &error))?;
-            let body = move || run(&consumer, &name, &sender, &stopped);
-            let thread = thread::Builder::new()
-                .name("kafka-follow".to_owned())
-                .spawn(body)
-                .map_err(|error| StreamError {
-                    kind: StreamErrorKind::Fatal,
-                    message: format!("no thread for following: {error}"),
-                })?;
-            Ok((behind, thread))
+            let (from, behind) = prepared.map_err(|error| following(&topic, &error))?;
+            let plan = Plan { client, topic, from };
+            let reading = if behind.is_empty() { None } else { Some(plan.start()?) };
+            Ok(KafkaFollower { behind, plan, reading })
         })
-        .await?;
-        Ok(KafkaFollower { incoming, behind, stop, _thread: thread })
+        .await
     }
+}
+
+impl Plan {
+    fn start(&self) -> Result<Reading, StreamError> {
+        let consumer: Result<BaseConsumer, KafkaError> = self.client.create();
+        let consumer = consumer
+            .and_then(|consumer| consumer.assign(&self.from).map(|()| consumer))
+            .map_err(|error| following(&self.topic, &error))?;
+        let (stop, (sender, incoming)) = (Arc::new(AtomicBool::new(false)), channel(QUEUE));
+        let (stopped, topic) = (stop.clone(), self.topic.clone());
+        let thread = thread::Builder::new()
+            .name("kafka-follow".to_owned())
+            .spawn(move || run(&consumer, &topic, &sender, &stopped))
+            .map_err(|error| StreamError {
+                kind: StreamErrorKind::Fatal,
+                message: format!("no thread for following: {error}"),
+            })?;
+        Ok(Reading { incoming, stop, _thread: thread })
+    }
+}
+
+fn following(topic: &str, error: &KafkaError) -> StreamError {
+    fault::stream_error(&format!("following `{topic}`"), error)
 }
 
 /// Waits until every transaction that is open now is decided. A commit returns when the coordinator has it, a moment
 /// before its records count as committed: whoever follows after a commit must find them.
 fn settle(
-    open: &ClientConfig,
+    open: &BaseConsumer,
     client: &BaseConsumer,
     places: &[TopicPartition],
 ) -> Result<(), KafkaError> {
     let refs: Vec<&TopicPartition> = places.iter().collect();
-    let written = offsets::ends(&open.create::<BaseConsumer>()?, &refs)?;
+    let written = offsets::ends(open, &refs)?;
     let deadline = Instant::now() + SETTLE;
     while Instant::now() < deadline {
         let committed = offsets::ends(client, &refs)?;
@@ -210,7 +231,7 @@ fn run(
 
 /// What the client does not mend by itself.
 fn passed_on(topic: &str, error: &KafkaError) -> Option<StreamError> {
-    let error = fault::stream_error(&format!("following `{topic}`"), error);
+    let error = following(topic, error);
     let told = matches!(
         error.kind,
         StreamErrorKind::Fatal | StreamErrorKind::Denied | StreamErrorKind::UnknownTopic
@@ -222,8 +243,15 @@ fn passed_on(topic: &str, error: &KafkaError) -> Option<StreamError> {
 impl Follower for KafkaFollower {
     async fn next(&mut self, wait: Duration) -> Result<Vec<Record>, StreamError> {
         let deadline = Instant::now() + wait;
+        let reading = match &mut self.reading {
+            Some(reading) => reading,
+            None => {
+                let plan = self.plan.clone();
+                self.reading.insert(blocking(move || plan.start()).await?)
+            }
+        };
         loop {
-            let received = tokio::time::timeout_at(deadline, self.incoming.recv()).await;
+            let received = tokio::time::timeout_at(deadline, reading.incoming.recv()).await;
             match received {
                 Err(_) => return Ok(Vec::new()),
                 Ok(None) => {
@@ -259,7 +287,7 @@ impl Follower for KafkaFollower {
     }
 }
 
-impl Drop for KafkaFollower {
+impl Drop for Reading {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::SeqCst);
     }

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
@@ -21,29 +22,26 @@ use crate::stream::{
 pub(super) struct Lookup {
     config: KafkaConfig,
     client: Mutex<Option<Arc<BaseConsumer>>>,
+    /// Sees what is written, committed or not.
+    open: Mutex<Option<Arc<BaseConsumer>>>,
     /// Topics that were seen, with their number of partitions.
     known: Mutex<HashMap<Arc<str>, i32>>,
 }
 
 impl Lookup {
     pub(super) fn new(config: KafkaConfig) -> Self {
-        Lookup { config, client: Mutex::new(None), known: Mutex::new(HashMap::new()) }
+        let (client, open, known) = Default::default();
+        Lookup { config, client, open, known }
     }
 
+    /// Sees what is committed.
     pub(super) fn client(&self) -> Result<Arc<BaseConsumer>, KafkaError> {
-        let mut client = lock(&self.client);
-        if let Some(client) = &*client {
-            // Nobody polls it: what it logged meanwhile is taken off here.
-            for _ in 0..100 {
-                if client.poll(Duration::ZERO).is_none() {
-                    break;
-                }
-            }
-            return Ok(client.clone());
-        }
-        let made = Arc::new(self.config.lookup().create::<BaseConsumer>()?);
-        *client = Some(made.clone());
-        Ok(made)
+        kept(&self.client, || self.config.lookup())
+    }
+
+    /// Sees what is written, committed or not.
+    pub(super) fn open(&self) -> Result<Arc<BaseConsumer>, KafkaError> {
+        kept(&self.open, || self.config.uncommitted())
     }
 
     pub(super) fn cluster(&self) -> Result<Arc<str>, StreamError> {
@@ -152,6 +150,26 @@ impl Lookup {
     pub(super) fn forget(&self) {
         lock(&self.known).clear();
     }
+}
+
+/// The client, made at its first use.
+fn kept(
+    client: &Mutex<Option<Arc<BaseConsumer>>>,
+    config: impl FnOnce() -> ClientConfig,
+) -> Result<Arc<BaseConsumer>, KafkaError> {
+    let mut client = lock(client);
+    if let Some(client) = &*client {
+        // Nobody polls it: what it logged meanwhile is taken off here.
+        for _ in 0..100 {
+            if client.poll(Duration::ZERO).is_none() {
+                break;
+            }
+        }
+        return Ok(client.clone());
+    }
+    let made = Arc::new(config().create::<BaseConsumer>()?);
+    *client = Some(made.clone());
+    Ok(made)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

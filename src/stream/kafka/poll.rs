@@ -58,6 +58,8 @@ pub(super) enum After {
 pub(super) struct Poll {
     pub(super) consumer: Arc<MemberConsumer>,
     pub(super) membership: Membership,
+    /// Their names, which records share.
+    topics: HashSet<Arc<str>>,
     pub(super) shared: Arc<Shared>,
     /// After this long without an answer the group may have given us up.
     pub(super) session: Duration,
@@ -98,6 +100,7 @@ impl Poll {
     ) -> Self {
         Poll {
             consumer,
+            topics: membership.topics.iter().map(|(topic, _)| Arc::clone(topic)).collect(),
             membership,
             shared,
             session,
@@ -190,8 +193,7 @@ impl Poll {
 
     fn copy(&self, message: &BorrowedMessage<'_>) -> Record {
         let name = message.topic();
-        let mut topics = self.membership.topics.iter().map(|(topic, _)| topic);
-        let topic = topics.find(|topic| ***topic == *name).cloned();
+        let topic = self.topics.get(name).cloned();
         copy(message, topic.unwrap_or_else(|| Arc::from(name)))
     }
 
