@@ -217,3 +217,6 @@ async fn read(
     }
     Ok(end)
 }
+
+#[cfg(test)]
+mod tests;
