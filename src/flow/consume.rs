@@ -11,7 +11,7 @@ use super::emit::Emitted;
 use super::gate::Pass;
 use super::lanes::{Arrival, Lane};
 use super::member::Member;
-use super::notebook::{Caution, Notebook};
+use super::notebook::Caution;
 use super::partition::Pending;
 use super::recover::carefully;
 use super::tracker::Receive;
@@ -82,10 +82,14 @@ impl Member {
         }
         let first = partition.ahead.is_empty();
         partition.ahead.push(Pending::Record(record));
-        if first && self.start_next(&at) {
-            return;
+        // Its journal is read back: its turn comes then.
+        let restoring = partition.is_restoring();
+        if !restoring {
+            if first && self.start_next(&at) {
+                return;
+            }
+            self.turns.put(at.clone());
         }
-        self.turns.put(at.clone());
         let (bytes, partitions) = (self.bounds.bytes / WAITING, self.partitions.len());
         if self.partitions.get(&at).is_some_and(|p| p.ahead.is_full(bytes, partitions)) {
             self.pause(&at);
@@ -106,7 +110,7 @@ impl Member {
                     partition.paused = false;
                     self.reader.pause(&at, false);
                 }
-                partition.paused || !partition.ahead.is_empty()
+                (partition.paused || !partition.ahead.is_empty()) && !partition.is_restoring()
             });
             if !waits {
                 self.turns.remove(&at);
@@ -134,7 +138,7 @@ impl Member {
         let room = self.has_room() && !self.outages.pauses(&line.emitter.plan.name);
         let Some(partition) = self.partitions.get_mut(at) else { return false };
         let Some(pending) = partition.ahead.pop() else { return false };
-        if !room || partition.notebook.as_ref().is_some_and(Notebook::is_restoring) {
+        if !room || partition.is_restoring() {
             partition.ahead.put_back(pending);
             return false;
         }

@@ -33,7 +33,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { interval: Duration::from_millis(100), events: 2_000, bytes: 8 << 20 }
+        Limits { interval: Duration::from_millis(100), events: 10_000, bytes: 16 << 20 }
     }
 }
 

@@ -133,6 +133,11 @@ impl Partition {
             .is_some_and(|by| (self.flying == 0 && self.tracker.completed() == 0) || now >= by)
     }
 
+    /// Whether its journal is read back, and nothing may start.
+    pub fn is_restoring(&self) -> bool {
+        self.notebook.as_ref().is_some_and(Notebook::is_restoring)
+    }
+
     /// Whether its drain is over, and its journal is durable or has had its time, too.
     pub fn is_over(&mut self, now: Instant) -> bool {
         if !self.is_drained(now) {

@@ -154,6 +154,7 @@ impl Member {
                 takeover.restored(&memory, until);
             }
             notebook.restored(memory);
+            self.turns.put(at.clone());
             self.later((at, epoch), 0);
         }
     }

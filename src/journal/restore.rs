@@ -53,6 +53,11 @@ pub async fn restore(
     let Some(from) = read_for.iter().map(|index| low(&inputs[*index])).min() else {
         return Ok(found);
     };
+    // Nothing but our own opening stands there: it is not worth a reader.
+    if let Some(end) = writer.end_before(partition).filter(|end| from >= *end) {
+        read_for.iter().for_each(|index| found[*index].1 = end);
+        return Ok(found);
+    }
     let at = TopicPartition { topic: Arc::clone(writer.topic()), partition };
     let mut unreadable = 0;
     let end = read(writer, &at, from, i64::MAX, |record| {

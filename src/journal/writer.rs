@@ -1,7 +1,7 @@
 //! The journal's writing side: entries are put on their way at once and written in batches, in order. Nobody waits,
 //! unless he asks to.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,8 +19,11 @@ use crate::stream::{Log, Output, StreamError, StreamErrorKind, TopicPartition};
 const TOGETHER: usize = 1_000;
 const TOGETHER_BYTES: usize = 4 << 20;
 /// How long an entry that nobody waits for may wait for others: a request to the log costs as much as many entries, for
-/// who sends it and for who takes it.
+/// who sends it and for who takes it. Each partition has a request of its own, so the more of them were written last time,
+/// the longer: about 600 requests a second, up to a time that is still short beside a call.
 const LINGER: Duration = Duration::from_millis(5);
+const LINGER_EACH: Duration = Duration::from_micros(1_600);
+const LINGER_MOST: Duration = Duration::from_millis(100);
 /// Between two tries of a log that does not answer.
 const AGAIN: Backoff = Backoff { base: Duration::from_millis(100), most: Duration::from_secs(5) };
 
@@ -55,6 +58,9 @@ struct Partition {
     end: i64,
     /// Entries on their way: at least as many as records.
     pending: usize,
+    /// Records that were written, and where the first may stand at the latest.
+    written: usize,
+    first: i64,
 }
 
 impl Shared {
@@ -128,6 +134,12 @@ impl Writer {
         self.shared.partitions().get(&partition).map_or(0, |known| known.pending)
     }
 
+    /// Where a partition ended before this process wrote to it, if that was one record only.
+    pub fn end_before(&self, partition: i32) -> Option<i64> {
+        let known = self.shared.partitions().get(&partition).copied()?;
+        (known.written == 1).then_some(known.first)
+    }
+
     /// A reader has found the journal of a partition to end there.
     pub fn learn(&self, partition: i32, end: i64) {
         let mut partitions = self.shared.partitions();
@@ -161,11 +173,12 @@ fn ended() -> StreamError {
 
 impl Shared {
     async fn write(self: Arc<Self>, mut waiting: mpsc::UnboundedReceiver<Job>) {
+        let mut linger = LINGER;
         while let Some(first) = waiting.recv().await {
             let (mut inputs, mut askers) = (BTreeMap::<Input, Vec<Piece>>::new(), Vec::new());
             let (mut together, mut bytes) = (0, 0);
             let mut next = Some(first);
-            let until = Instant::now() + LINGER;
+            let until = Instant::now() + linger;
             while let Some(Job { entries, durable }) = next {
                 if let Some((input, pieces)) = entries {
                     together += pieces.len();
@@ -183,6 +196,9 @@ impl Shared {
             let records = inputs.iter().flat_map(|((topic, partition), pieces)| {
                 record::records(&self.topic, (topic, *partition), self.run, pieces)
             });
+            let partitions: BTreeSet<i32> =
+                inputs.keys().map(|(_, partition)| *partition).collect();
+            linger = (LINGER_EACH * partitions.len() as u32).clamp(LINGER, LINGER_MOST);
             let outcome = self.written(records.collect()).await;
             self.bytes.fetch_sub(bytes, Ordering::Relaxed);
             {
@@ -218,6 +234,12 @@ impl Shared {
                     let mut partitions = self.partitions();
                     for (TopicPartition { partition, .. }, end) in ends {
                         let known = partitions.entry(partition).or_default();
+                        let records = outputs.iter().filter(|o| o.partition == Some(partition));
+                        let records = records.count();
+                        if known.written == 0 {
+                            known.first = end - records as i64;
+                        }
+                        known.written += records;
                         known.end = known.end.max(end);
                     }
                     return Ok(());

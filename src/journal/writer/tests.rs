@@ -7,8 +7,12 @@ use crate::stream::memory::Memory;
 const JOURNAL: &str = "g.journal";
 
 async fn log() -> Memory {
+    log_of(2).await
+}
+
+async fn log_of(partitions: i32) -> Memory {
     let log = Memory::new(Arc::new(HeldClock::new(1_790_000_000_000, 1)));
-    let topic = Topic { name: JOURNAL.into(), partitions: 2, config: Vec::new() };
+    let topic = Topic { name: JOURNAL.into(), partitions, config: Vec::new() };
     log.create(&[topic]).await.unwrap();
     log
 }
@@ -53,4 +57,19 @@ async fn nobody_waits_for_a_writer_that_has_stopped() {
     writer.flush().await;
     let late = writer.append_durably(ended(0, 2)).await;
     assert_eq!(late.map_err(|error| error.kind), Err(StreamErrorKind::Unavailable));
+}
+
+/// Each partition is a request of its own.
+#[tokio::test(start_paused = true)]
+async fn the_more_partitions_are_written_the_longer_entries_gather() {
+    let log = log_of(40).await;
+    let writer = Writer::start(Arc::new(log.clone()), JOURNAL.into(), 7);
+    for (partitions, early, late) in [(1, 4, 2), (40, 4, 2), (1, 60, 8), (1, 4, 2)] {
+        let before = log.records(JOURNAL).len();
+        (0..partitions).for_each(|partition| writer.append(ended(partition, 1)));
+        sleep(Duration::from_millis(early)).await;
+        assert_eq!(log.records(JOURNAL).len(), before, "{partitions}");
+        sleep(Duration::from_millis(late)).await;
+        assert_eq!(log.records(JOURNAL).len(), before + partitions as usize, "{partitions}");
+    }
 }
