@@ -34,12 +34,11 @@ pub(super) struct KafkaFollower {
     /// Where each partition ended when it was opened; removed when that was reached.
     behind: HashMap<i32, i64>,
     plan: Plan,
-    /// None until there is something to read, or somebody waits: many only ask whether there is.
+    /// None until there is something to read in a partition, or somebody waits: many only ask whether there is.
     reading: Option<Reading>,
 }
 
 /// What is to be read.
-#[derive(Clone)]
 struct Plan {
     client: ClientConfig,
     topic: Arc<str>,
@@ -109,7 +108,8 @@ impl KafkaFollower {
             });
             let (from, behind) = prepared.map_err(|error| following(&topic, &error))?;
             let plan = Plan { client, topic, from };
-            let reading = if behind.is_empty() { None } else { Some(plan.start()?) };
+            let later = behind.is_empty() && matches!(what, Followed::Partition(..));
+            let reading = if later { None } else { Some(plan.start()?) };
             Ok(KafkaFollower { behind, plan, reading })
         })
         .await
@@ -245,10 +245,8 @@ impl Follower for KafkaFollower {
         let deadline = Instant::now() + wait;
         let reading = match &mut self.reading {
             Some(reading) => reading,
-            None => {
-                let plan = self.plan.clone();
-                self.reading.insert(blocking(move || plan.start()).await?)
-            }
+            // Not on another thread: whoever stops waiting for it would begin anew each time. It waits for nobody.
+            None => self.reading.insert(self.plan.start()?),
         };
         loop {
             let received = tokio::time::timeout_at(deadline, reading.incoming.recv()).await;
