@@ -190,6 +190,12 @@ impl Provider {
     fn target(&self, model: &SingleModel, seed: u64) -> Result<Box<dyn Target>, String> {
         let Some(http) = &self.http else {
             let usual = self.config.simulated.clone().unwrap_or_default();
+            if let Some(word) = Behaviour::misread(&model.model) {
+                return Err(format!(
+                    "`{word}` says nothing of how the simulated model behaves; expected such as `slow-500ms`, \
+                     `tokens-300`, `status-503`, `rate-0.1`"
+                ));
+            }
             let name = model.model.as_str().into();
             let provider = Arc::clone(&self.name);
             return Ok(Box::new(Simulated::new(provider, name, &usual, model.dimensions, seed)));

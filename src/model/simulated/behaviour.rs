@@ -12,7 +12,8 @@
 //! | `hang` `cut` `garbage` `error-body` `huge` | it never answers; sends half a body; sends no JSON; sends an error under a 200; sends 50 MB |
 //! | `rate-0.1` | it fails in one call of ten only |
 //!
-//! Other words are part of a name and mean nothing: `gpt-4.1+slow-500ms`.
+//! Other words are part of a name and mean nothing: `gpt-4.1+slow-500ms`. One that begins as these do, with a number that
+//! can't be read, such as `slow-2500us`, is refused in settings.
 
 use std::time::Duration;
 
@@ -151,6 +152,38 @@ impl Behaviour {
             *retry_after = Some(asked);
         }
         behaviour
+    }
+
+    /// The first word of a name that begins as one of those that mean something, and whose number can't be read.
+    pub fn misread(name: &str) -> Option<&str> {
+        const NUMBERED: [&str; 8] = [
+            "slow-",
+            "tokens-",
+            "input-",
+            "cached-",
+            "reasoning-",
+            "status-",
+            "retry-after-",
+            "rate-",
+        ];
+        // Nobody says so: whatever a word says differs.
+        let unsaid = Behaviour {
+            latency: Spread::Fixed(-1.0),
+            fault: Some(Fault::Hang),
+            error_rate: Some(-1.0),
+            output_tokens: Some(Spread::Fixed(-1.0)),
+            input_tokens: Some(u64::MAX),
+            cached: u64::MAX,
+            reasoning: u64::MAX,
+            answer: None,
+        };
+        name.rsplit('/').next().unwrap_or(name).split('+').find(|word| {
+            let number = NUMBERED.iter().find_map(|before| word.strip_prefix(before));
+            let mut said = unsaid.clone();
+            number.is_some_and(|number| number.starts_with(|c: char| c.is_ascii_digit()))
+                && said.take(word).is_none()
+                && said == unsaid
+        })
     }
 
     /// Takes one word in; gives back what only makes sense beside another.

@@ -133,6 +133,17 @@ fn a_name_says_how_a_model_behaves() {
 }
 
 #[test]
+fn a_word_whose_number_can_not_be_read_is_found() {
+    for word in ["slow-2500us", "slow-1..x", "tokens-1k", "status-200", "rate-2", "cached-8.5"] {
+        assert_eq!(Behaviour::misread(&format!("a/gpt-4.1+{word}+hang")), Some(word));
+    }
+    for fine in ["slow-0ms", "slow-motion", "rate-0", "input-0", "retry-after-2s", "gpt-4.1+small"]
+    {
+        assert_eq!(Behaviour::misread(fine), None, "{fine}");
+    }
+}
+
+#[test]
 fn faults_come_at_their_rate() {
     let flaky = Behaviour { error_rate: Some(0.2), ..Behaviour::default() };
     let failed = (0..10_000).filter(|n| flaky.draw(mix(*n)).fault.is_some()).count();
