@@ -10,7 +10,7 @@ use super::estimate::{self, Estimate};
 use crate::pipeline::plan::Plan;
 use crate::settings::Settings;
 use crate::stage::StageKind;
-use crate::stream::{Extent, From, Log, StreamError};
+use crate::stream::{Extent, From, Log, StreamError, StreamErrorKind};
 
 /// Records whose size is looked at.
 const SAMPLE: usize = 100;
@@ -28,10 +28,15 @@ pub struct Backlog {
     pub first: bool,
     /// What they may cost, at a first start; none when nothing waits or no model is asked.
     pub cost: Option<Estimate>,
+    /// Whether what was committed can't be read, so that nobody knows: the reader says more.
+    pub unreadable: bool,
 }
 
 impl fmt::Display for Backlog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.unreadable {
+            return f.write_str("what it has committed can't be read");
+        }
         let start = if self.first { "first start" } else { "resuming" };
         match self.records {
             1 => write!(f, "{start}, 1 record waits")?,
@@ -67,7 +72,13 @@ async fn of(
 ) -> Result<Backlog, StreamError> {
     let topic = &plan.source.topic;
     let extents = log.extents(topic).await?;
-    let committed = log.committed(&plan.group, topic).await?;
+    let committed = match log.committed(&plan.group, topic).await {
+        // Its partition stands still, the others go on.
+        Err(error) if error.kind == StreamErrorKind::CorruptProgress => {
+            return Ok(Backlog { records: 0, first: false, cost: None, unreadable: true });
+        }
+        committed => committed?,
+    };
     let waiting = |extent: &Extent| {
         let done = committed.iter().find(|(partition, _)| *partition == extent.at.partition);
         match (done, plan.source.from) {
@@ -85,7 +96,7 @@ async fn of(
         true => Some(estimate::of(plan, settings, size(log, plan).await?, now)),
         false => None,
     };
-    Ok(Backlog { records, first, cost })
+    Ok(Backlog { records, first, cost, unreadable: false })
 }
 
 /// Mean size, in bytes, of the oldest values of a pipeline's topic.

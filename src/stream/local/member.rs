@@ -16,8 +16,13 @@ use crate::stream::{
     Membership, OnCorruptProgress, Progress, Record, StreamError, StreamErrorKind, TopicPartition,
 };
 
-/// A topic that was assigned, and its number in the file.
-pub(super) type Joined = Vec<(i64, Assignment)>;
+/// What a member found when it joined.
+pub(super) struct Joined {
+    /// The topics that were assigned, with their numbers in the file.
+    assigned: Vec<(i64, Assignment)>,
+    /// One for each topic whose progress can't be read: it stands still, the others go on.
+    stopped: Vec<StreamError>,
+}
 
 /// Becomes the group's engine in the file, and finds where each topic goes on.
 pub(super) async fn enter(
@@ -38,6 +43,7 @@ fn find_starts(
     let file = desk.transaction;
     let group = &*membership.group;
     let mut found = Vec::with_capacity(membership.topics.len());
+    let mut stopped = Vec::new();
     for (topic, from) in &membership.topics {
         let Some(row) = desk.topics.find(file, topic)? else {
             return Ok(Err(fault::unknown_topic(topic)));
@@ -51,25 +57,26 @@ fn find_starts(
                 Err(_) if membership.on_corrupt_progress == OnCorruptProgress::Replay => {
                     Progress::known_by_offset(base)
                 }
-                Err(error) => return Ok(Err(corrupt(group, topic, &error))),
+                Err(error) => {
+                    stopped.push(corrupt(group, topic, &error));
+                    continue;
+                }
             },
         };
         found.push((row.id, topic.clone(), progress, resumed, records::high(file, row.id)?));
     }
     let epoch = Epoch(groups::enter(file, group, id)?);
-    let mut joined = Joined::with_capacity(found.len());
+    let mut assigned = Vec::with_capacity(found.len());
     for (topic_id, topic, progress, resumed, end) in found {
         if !resumed {
             // A start is resolved once: `latest` must not skip what comes between a first start and a crash.
             groups::commit(file, group, topic_id, progress.base, &progress.encode())?;
         }
         let at = TopicPartition { topic, partition: 0 };
-        joined.push((
-            topic_id,
-            Assignment { at, epoch, progress, resumed, end, tenure: Arc::default() },
-        ));
+        let tenure = Arc::default();
+        assigned.push((topic_id, Assignment { at, epoch, progress, resumed, end, tenure }));
     }
-    Ok(Ok(joined))
+    Ok(Ok(Joined { assigned, stopped }))
 }
 
 /// A committed progress that can't be read.
@@ -105,17 +112,17 @@ pub(super) fn pair(
     group: &Arc<str>,
     id: u128,
     lock: GroupLock,
-    joined: Joined,
+    Joined { assigned, stopped }: Joined,
     cursor: Cursor,
     writer: Writer,
 ) -> (Reader, Committer) {
-    let topics = joined
+    let topics = assigned
         .iter()
         .map(|(topic, assignment)| (assignment.at.clone(), (*topic, assignment.epoch)))
         .collect();
     let held = Mutex::new(Held { lock: Some(lock), topics });
     let seat = Arc::new(Seat { group: group.clone(), id, held });
-    let parts = joined
+    let parts = assigned
         .iter()
         .map(|(topic, assignment)| Part {
             wanted: Wanted {
@@ -126,8 +133,9 @@ pub(super) fn pair(
             paused: false,
         })
         .collect();
-    let assigned = joined.into_iter().map(|(_, assignment)| assignment).collect();
-    let reader = Reader { seat: seat.clone(), assigned, parts, cursor, waiting: None };
+    let assigned = assigned.into_iter().map(|(_, assignment)| Ok(Delivery::Assigned(assignment)));
+    let first = assigned.chain(stopped.into_iter().map(Err)).collect();
+    let reader = Reader { seat: seat.clone(), first, parts, cursor, waiting: None };
     (reader, Committer { seat, writer })
 }
 
@@ -139,8 +147,8 @@ struct Part {
 /// The reading side.
 pub(super) struct Reader {
     seat: Arc<Seat>,
-    /// Not delivered yet.
-    assigned: VecDeque<Assignment>,
+    /// What joining has brought, not delivered yet.
+    first: VecDeque<Result<Delivery, StreamError>>,
     parts: Vec<Part>,
     cursor: Cursor,
     waiting: Option<Answer>,
@@ -175,8 +183,8 @@ impl Reader {
 #[async_trait]
 impl LogReader for Reader {
     async fn next(&mut self) -> Result<Delivery, StreamError> {
-        if let Some(assignment) = self.assigned.pop_front() {
-            return Ok(Delivery::Assigned(assignment));
+        if let Some(delivery) = self.first.pop_front() {
+            return delivery;
         }
         if self.seat.held().lock.is_none() {
             let message = "the member has left its group".to_owned();
@@ -220,7 +228,7 @@ impl LogReader for Reader {
             held.topics.clear();
             held.lock = None;
         }
-        self.assigned.clear();
+        self.first.clear();
         self.parts.clear();
         self.waiting = None;
         // It ends by itself if it is late; nobody reads for the group any more in either case.

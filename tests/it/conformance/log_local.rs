@@ -147,20 +147,26 @@ async fn what_was_released_can_not_be_committed() {
 }
 
 #[tokio::test]
-async fn unreadable_progress_stops_the_start_or_is_replayed() {
+async fn unreadable_progress_stops_its_topic_alone_or_is_replayed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("log.db");
     let log = open(&path).await;
-    log.create(&[topic("in", &[])]).await.unwrap();
+    log.create(&[topic("in", &[]), topic("other", &[])]).await.unwrap();
     drop(log.join(membership(OnCorruptProgress::Fail)).await.unwrap());
     let file = sqlite::connect(&path, &sqlite::Options::default()).unwrap();
     file.execute("UPDATE log_offset SET base = 7, progress = 'vm.AAAA'", []).unwrap();
-    let refused = log.join(membership(OnCorruptProgress::Fail)).await.map(drop).unwrap_err();
-    assert_eq!(refused.kind, StreamErrorKind::CorruptProgress);
+    let topics = ["in", "other"].map(|topic| (topic.into(), From::Earliest)).to_vec();
+    let both = Membership { topics, ..membership(OnCorruptProgress::Fail) };
+    let (mut reader, writer) = log.join(both).await.unwrap();
+    let Delivery::Assigned(assignment) = reader.next().await.unwrap() else { panic!() };
+    assert_eq!(&*assignment.at.topic, "other");
+    let stopped = reader.next().await.unwrap_err();
+    assert_eq!(stopped.kind, StreamErrorKind::CorruptProgress);
     assert!(
-        refused.message.contains("`acme.copy`") && refused.message.contains("`in`"),
-        "{refused}"
+        stopped.message.contains("`acme.copy`") && stopped.message.contains("`in`"),
+        "{stopped}"
     );
+    drop((reader, writer));
     let asked = log.committed("acme.copy", "in").await.unwrap_err();
     assert_eq!(asked.kind, StreamErrorKind::CorruptProgress);
     let (mut reader, _writer) = log.join(membership(OnCorruptProgress::Replay)).await.unwrap();
