@@ -20,9 +20,9 @@ const TOGETHER: usize = 1_000;
 const TOGETHER_BYTES: usize = 4 << 20;
 /// How long an entry that nobody waits for may wait for others: a request to the log costs as much as many entries, for
 /// who sends it and for who takes it. Each partition has a request of its own, so the more of them were written last time,
-/// the longer: about 600 requests a second, up to a time that is still short beside a call.
+/// the longer: at most 2,500 requests a second, and a time that is still short beside a call.
 const LINGER: Duration = Duration::from_millis(5);
-const LINGER_EACH: Duration = Duration::from_micros(1_600);
+const LINGER_EACH: Duration = Duration::from_micros(400);
 const LINGER_MOST: Duration = Duration::from_millis(100);
 /// Between two tries of a log that does not answer.
 const AGAIN: Backoff = Backoff { base: Duration::from_millis(100), most: Duration::from_secs(5) };

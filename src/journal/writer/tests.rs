@@ -64,7 +64,7 @@ async fn nobody_waits_for_a_writer_that_has_stopped() {
 async fn the_more_partitions_are_written_the_longer_entries_gather() {
     let log = log_of(40).await;
     let writer = Writer::start(Arc::new(log.clone()), JOURNAL.into(), 7);
-    for (partitions, early, late) in [(1, 4, 2), (40, 4, 2), (1, 60, 8), (1, 4, 2)] {
+    for (partitions, early, late) in [(12, 4, 2), (40, 4, 2), (1, 15, 2), (1, 4, 2)] {
         let before = log.records(JOURNAL).len();
         (0..partitions).for_each(|partition| writer.append(ended(partition, 1)));
         sleep(Duration::from_millis(early)).await;
