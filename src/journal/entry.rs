@@ -90,6 +90,25 @@ pub struct Intent {
     pub started_at: i64,
 }
 
+#[cfg(test)]
+impl What {
+    /// An intent of the stage `answer`, with that ceiling in nano-units.
+    pub fn intent(attempt: u128, ceiling: i128) -> What {
+        What::Intent(Intent {
+            attempt: AttemptId::from_draw(attempt),
+            stage: "answer".into(),
+            item: None,
+            operation: "chat",
+            provider: "p".into(),
+            account: "p".into(),
+            model: "m".into(),
+            ceiling: Some(Money(ceiling)),
+            catalogue: None,
+            started_at: 5,
+        })
+    }
+}
+
 /// An attempt ended, or something was answered.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Outcome {

@@ -2,7 +2,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::value::RawValue;
 
-use super::entry::{Answer, Entry, Intent, Outcome, Place, What};
+use super::entry::{Answer, Entry, Outcome, Place, What};
 use super::memory::Memory;
 use super::pages::Range;
 use super::record::{apart, pieces, read, records};
@@ -29,18 +29,7 @@ fn closed(run: u64) -> Entry {
 }
 
 fn intent(attempt: u128) -> What {
-    What::Intent(Intent {
-        attempt: AttemptId::from_draw(attempt),
-        stage: "answer".into(),
-        item: None,
-        operation: "chat",
-        provider: "p".into(),
-        account: "p".into(),
-        model: "m".into(),
-        ceiling: Some(Money(7)),
-        catalogue: None,
-        started_at: 5,
-    })
+    What::intent(attempt, 7)
 }
 
 fn answer(ordinal: u32, asked: &str, value: &str) -> What {

@@ -105,9 +105,9 @@ impl Connections {
         Some(Connections { lanes: RwLock::new(Vec::new()), secure, fan, origin })
     }
 
-    /// Whether requests can be sent from here at all.
+    /// Whether requests can be sent from here at all. The clients are made by the threads that send.
     pub fn ready(&self) -> Result<(), Broken> {
-        self.lane().map(drop)
+        self.client().map(drop)
     }
 
     /// A request for an address there. None for one that is too long.

@@ -1,7 +1,6 @@
 use super::*;
 use crate::event::ids::AttemptId;
 use crate::event::usage::Usage;
-use crate::journal::Intent;
 
 const IN: &str = "in";
 
@@ -12,21 +11,6 @@ fn event(offset: i64) -> EventId {
 fn entry(offset: i64, what: What) -> Entry {
     let place = Place { topic: IN.into(), partition: 0, offset: Some(offset) };
     Entry { place, event: Some(event(offset)), run: 7, what }
-}
-
-fn intent(attempt: u128, ceiling: i128) -> What {
-    What::Intent(Intent {
-        attempt: AttemptId::from_draw(attempt),
-        stage: "answer".into(),
-        item: None,
-        operation: "chat",
-        provider: "p".into(),
-        account: "p".into(),
-        model: "m".into(),
-        ceiling: Some(Money(ceiling)),
-        catalogue: None,
-        started_at: 0,
-    })
 }
 
 fn outcome(attempt: u128, amount: i128) -> What {
@@ -98,19 +82,19 @@ fn what_was_done_before_is_its_former_owners_to_tell() {
 
 #[test]
 fn a_charge_at_the_ceiling_is_settled_by_the_difference() {
-    let mut takeover = takeover(vec![entry(6, intent(1, 100))]);
+    let mut takeover = takeover(vec![entry(6, What::intent(1, 100))]);
     takeover.hear(entry(6, outcome(1, 40)));
     assert_eq!(told(&mut takeover, 7, false), [(6, -60)]);
 }
 
 #[test]
 fn an_intent_that_came_late_is_charged_at_its_ceiling_at_the_last_look() {
-    let mut known = takeover(vec![entry(6, intent(1, 100))]);
+    let mut known = takeover(vec![entry(6, What::intent(1, 100))]);
     // It was charged with its event already.
-    known.hear(entry(6, intent(1, 100)));
+    known.hear(entry(6, What::intent(1, 100)));
     assert_eq!(told(&mut known, 7, true), []);
     let mut unknown = takeover(Vec::new());
-    unknown.hear(entry(6, intent(1, 100)));
+    unknown.hear(entry(6, What::intent(1, 100)));
     assert_eq!(told(&mut unknown, 7, false), []);
     assert_eq!(told(&mut unknown, 7, true), [(6, 100)]);
 }

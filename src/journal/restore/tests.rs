@@ -1,7 +1,5 @@
 use super::*;
 use crate::base::clock::HeldClock;
-use crate::event::ids::AttemptId;
-use crate::journal::Intent;
 use crate::journal::entry::Place;
 use crate::stream::memory::Memory as MemoryLog;
 use crate::stream::{Log, Output, Topic};
@@ -37,18 +35,7 @@ fn event(topic: &str) -> Output {
 }
 
 fn intent(topic: &str, offset: i64) -> Entry {
-    let what = What::Intent(Intent {
-        attempt: AttemptId::from_draw(offset as u128),
-        stage: "answer".into(),
-        item: None,
-        operation: "chat",
-        provider: "p".into(),
-        account: "p".into(),
-        model: "m".into(),
-        ceiling: None,
-        catalogue: None,
-        started_at: 0,
-    });
+    let what = What::intent(offset as u128, 7);
     let event = Some(EventId::new("c", topic, 0, offset, 0));
     let place = Place { topic: topic.into(), partition: 0, offset: Some(offset) };
     Entry { place, event, run: 1, what }

@@ -58,7 +58,7 @@ pub(super) enum After {
 pub(super) struct Poll {
     pub(super) consumer: Arc<MemberConsumer>,
     pub(super) membership: Membership,
-    /// Their names, which records share.
+    /// Names of the membership's topics, which records share.
     topics: HashSet<Arc<str>>,
     pub(super) shared: Arc<Shared>,
     /// After this long without an answer the group may have given us up.
