@@ -241,10 +241,13 @@ impl<'a> Walk<'a> {
             Ok(()) => self.yields.into_iter().flat_map(|brought| brought.effects).collect(),
             Err(_) => Vec::new(),
         };
+        // Made to measure: a run is large, and waits with its event for the commit.
+        let mut runs = Vec::with_capacity(self.runs.iter().map(Vec::len).sum());
+        runs.extend(self.runs.into_iter().flatten());
         Walked {
             scope: self.scope,
             values: self.values,
-            runs: self.runs.into_iter().flatten().collect(),
+            runs,
             effects,
             degraded: self.degraded,
             verdict: self.verdict,

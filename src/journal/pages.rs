@@ -87,7 +87,8 @@ struct Open {
     /// Successes by stage, item and operation.
     ordinals: HashMap<(Arc<str>, Option<u32>, &'static str), u32>,
     /// Successful attempts whose answers are about to be kept: one record tells of both.
-    ended: Vec<Attempt>,
+    #[expect(clippy::vec_box, reason = "mostly one, for which a vector makes room for four")]
+    ended: Vec<Box<Attempt>>,
 }
 
 impl Pages {
@@ -143,7 +144,7 @@ impl Pages {
             let next = open.ordinals.entry(slot).or_insert(0);
             let ordinal = *next;
             *next += 1;
-            let of = |attempt: &Attempt| {
+            let of = |attempt: &Box<Attempt>| {
                 attempt.stage == key.stage
                     && attempt.item == key.item
                     && attempt.operation == operation
@@ -161,7 +162,7 @@ impl Pages {
             value: Some(value),
             parts: None,
         });
-        self.write(What::Outcome(Outcome { attempt: attempt.map(Box::new), answer }));
+        self.write(What::Outcome(Outcome { attempt, answer }));
     }
 
     /// Tells that a request is about to leave; when intents are strict, returns once that is durable.
@@ -182,12 +183,10 @@ impl Pages {
         if self.bound.is_none() {
             return;
         }
-        match attempt.outcome == "ok" {
-            true => self.open().ended.push(attempt.clone()),
-            false => self.write(What::Outcome(Outcome {
-                attempt: Some(Box::new(attempt.clone())),
-                answer: None,
-            })),
+        let ended = Box::new(attempt.clone());
+        match ended.outcome == "ok" {
+            true => self.open().ended.push(ended),
+            false => self.write(What::Outcome(Outcome { attempt: Some(ended), answer: None })),
         }
     }
 
@@ -200,7 +199,7 @@ impl Pages {
     pub fn close(&self) {
         let left = std::mem::take(&mut self.open().ended);
         for attempt in left {
-            self.write(What::Outcome(Outcome { attempt: Some(Box::new(attempt)), answer: None }));
+            self.write(What::Outcome(Outcome { attempt: Some(attempt), answer: None }));
         }
     }
 

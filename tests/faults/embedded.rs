@@ -14,7 +14,7 @@ use crate::file::File;
 use crate::fleet::{Fleet, product};
 use crate::job::{Page, Plan, answer, charge, expected, journaled, models, pipeline, value};
 use crate::mock::Mock;
-use crate::play::{Stage, keep};
+use crate::play::{Stage, audited, keep};
 use crate::report::Outcome;
 use crate::time;
 
@@ -51,6 +51,8 @@ pub struct Embedded {
     pub terms: Terms,
     /// Its files.
     pub dir: PathBuf,
+    pipeline: PathBuf,
+    settings: PathBuf,
     seen: Arc<Seen>,
     watcher: Option<JoinHandle<()>>,
     load: Option<JoinHandle<Vec<Sent>>>,
@@ -79,7 +81,7 @@ impl Embedded {
         std::fs::write(&file, format!("{settings}state: {}\n", dir.join("state").display()))
             .unwrap();
         let mut make = product(&dir);
-        make.args(["topics", "--create"]).arg(&pipeline).arg("--settings").arg(file);
+        make.args(["topics", "--create"]).arg(&pipeline).arg("--settings").arg(&file);
         let made = make.output().unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         let mut fleet = Fleet::new(&dir, &pipeline);
@@ -106,6 +108,8 @@ impl Embedded {
             faults: String::new(),
             terms: Terms { paid_once: true, strict: false },
             dir,
+            pipeline,
+            settings: file,
             seen,
             watcher: Some(watcher),
             load: Some(load),
@@ -143,6 +147,7 @@ impl Embedded {
         if let Err(reason) = self.fleet.drain(0, Duration::from_secs(60)) {
             self.wrong.push(reason);
         }
+        self.wrong.extend(audited(&self.dir, &self.settings, &self.pipeline));
         let mut facts = facts(&self.path, &self.mock, sent);
         // Once more after the last commit.
         time::pause(Duration::from_millis(300));

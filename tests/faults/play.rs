@@ -266,15 +266,7 @@ impl Play {
     fn audit(&mut self) {
         let settings = self.dir.join("audit.yaml");
         std::fs::write(&settings, self.job.settings(0, &self.job.brokers)).unwrap();
-        let mut command = product(&self.dir);
-        command.args(["verify", "--finished", "--settings"]).arg(settings).arg(&self.job.pipeline);
-        let audit = command.output().unwrap();
-        let said = String::from_utf8_lossy(&audit.stdout).into_owned();
-        std::fs::write(self.dir.join("audit.txt"), [audit.stdout, audit.stderr].concat()).unwrap();
-        if !audit.status.success() {
-            let found: Vec<&str> = said.lines().filter(|line| !line.is_empty()).take(8).collect();
-            self.wrong.push(format!("`verify`: {}: {}", audit.status, found.join(" / ")));
-        }
+        self.wrong.extend(audited(&self.dir, &settings, &self.job.pipeline));
     }
 
     /// Judges what was gathered, with what was seen meanwhile.
@@ -330,6 +322,18 @@ pub fn keep(dir: &Path) {
             drop(std::fs::copy(file.path(), home.join(file.file_name())));
         }
     }
+}
+
+/// What `verify` finds in what a pipeline that has ended left behind; none when it finds nothing. All that it says is kept in
+/// `dir`.
+pub fn audited(dir: &Path, settings: &Path, pipeline: &Path) -> Option<String> {
+    let mut command = product(dir);
+    command.args(["verify", "--finished", "--settings"]).arg(settings).arg(pipeline);
+    let audit = command.output().unwrap();
+    let said = String::from_utf8_lossy(&audit.stdout).into_owned();
+    std::fs::write(dir.join("audit.txt"), [audit.stdout, audit.stderr].concat()).unwrap();
+    let found: Vec<&str> = said.lines().filter(|line| !line.is_empty()).take(8).collect();
+    (!audit.status.success()).then(|| format!("`verify`: {}: {}", audit.status, found.join(" / ")))
 }
 
 /// After each death: milliseconds until a result of an event was committed whose partition the dead one had. Whose it was
