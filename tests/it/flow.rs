@@ -9,7 +9,9 @@ use tokio::time::Instant;
 use vivremotion::base::clock::parse_time;
 use vivremotion::flow::member::Bounds;
 use vivremotion::model::{Call, ChatReply, ChatRequest, EmbedRequest, Model, ModelError};
-use vivremotion::stream::{CommitErrorKind, Topic, TopicPartition};
+use vivremotion::stream::{
+    CommitErrorKind, From, Guarantee, Log, Membership, OnCorruptProgress, Topic, TopicPartition,
+};
 
 use crate::support::driver::{Driver, text_header, value};
 
@@ -248,6 +250,34 @@ async fn a_revoked_partition_is_drained_before_it_is_given_up() {
     driver.settled().await;
     assert_eq!(driver.results(2).await.len(), 2);
     assert_eq!(driver.costs().len(), 2, "the call that ran was not made again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_left_while_its_batch_was_made_is_not_committed_by_it() {
+    let driver = Driver::with(PRICED, &one("small"), 2, Bounds::default(), Vec::new()).await;
+    for n in 0..8 {
+        driver.pipe(Some(&format!("k{n}")), json!({ "text": "x" })).await;
+    }
+    // They have ended, and wait for the next commit.
+    driver.advance(Duration::from_millis(50)).await;
+    assert!(driver.log.records("out").is_empty());
+    let other = Membership {
+        group: "vivremotion.test".into(),
+        instance: "other".into(),
+        topics: vec![("in".into(), From::Earliest)],
+        guarantee: Guarantee::ExactlyOnce,
+        on_corrupt_progress: OnCorruptProgress::Fail,
+    };
+    let other = driver.log.join(other).await.unwrap();
+    // The one that is to be given up has all of them committed at once, while it is not yet known that the other is lost.
+    let at = |partition| TopicPartition { topic: "in".into(), partition };
+    driver.log.revoke(&at(0));
+    driver.log.lose(&at(1));
+    driver.advance(Duration::from_secs(1)).await;
+    assert_eq!(driver.log.defects(), [""; 0]);
+    drop(other);
+    driver.settled().await;
+    assert_eq!(driver.results(8).await.len(), 8);
 }
 
 #[tokio::test(start_paused = true)]
