@@ -62,7 +62,7 @@ impl Poll {
         if self.after.is_some() {
             return;
         }
-        if self.note_expiry() || since.elapsed() >= self.session {
+        if self.note_expiry() || self.outlasts_a_session(since) {
             return self.join_anew();
         }
         let list = match starts(&opened) {

@@ -21,14 +21,14 @@ pub(super) struct Outlet {
     unsent: VecDeque<Delivered>,
     epochs: u64,
     /// When a session was last seen to end.
-    pub(super) expired: Option<Instant>,
-    /// When the group was last joined anew.
-    pub(super) anew: Option<Instant>,
+    expired: Option<Instant>,
+    /// When being fenced was last taken for our own doing.
+    fenced: Option<Instant>,
 }
 
 impl Outlet {
     pub(super) fn new(out: Sender<Delivered>) -> Self {
-        Outlet { out, unsent: VecDeque::new(), epochs: 0, expired: None, anew: None }
+        Outlet { out, unsent: VecDeque::new(), epochs: 0, expired: None, fenced: None }
     }
 
     pub(super) fn deliver(&mut self, delivery: Delivered) {
@@ -56,13 +56,23 @@ impl Outlet {
         Epoch(self.epochs)
     }
 
+    /// A session has ended.
+    pub(super) fn session_ended(&mut self, now: Instant) {
+        self.expired = Some(now);
+    }
+
     /// Whether being fenced can be our own doing: after a session ended, a late request of ours to join may have taken the
-    /// place of the one that was answered. A clone is fenced, too, when we join anew; so each time must have a session of
-    /// ours that ended since we last did.
-    pub(super) fn may_have_fenced_itself(&self) -> bool {
-        self.expired.is_some_and(|expired| {
-            expired.elapsed() < MINUTE && self.anew.is_none_or(|anew| anew < expired)
-        })
+    /// place of the one that was answered, also of the one by which we came back. A clone is fenced, too, when we join
+    /// anew; so each time must have a session of ours that ended since the last time.
+    pub(super) fn has_fenced_itself(&mut self, now: Instant) -> bool {
+        let own = self.expired.is_some_and(|expired| {
+            now.duration_since(expired) < MINUTE
+                && self.fenced.is_none_or(|fenced| fenced < expired)
+        });
+        if own {
+            self.fenced = Some(now);
+        }
+        own
     }
 
     /// How much waits to be sent.
@@ -73,5 +83,25 @@ impl Outlet {
     /// Whether nobody reads any more.
     pub(super) fn is_closed(&self) -> bool {
         self.out.is_closed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_session_that_ended_explains_one_fence() {
+        let mut outlet = Outlet::new(tokio::sync::mpsc::channel(1).0);
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        assert!(!outlet.has_fenced_itself(at(0)), "nothing had ended: there is a clone");
+        outlet.session_ended(at(1));
+        assert!(outlet.has_fenced_itself(at(2)));
+        assert!(!outlet.has_fenced_itself(at(3)), "once more is once too often");
+        outlet.session_ended(at(4));
+        assert!(outlet.has_fenced_itself(at(63)));
+        outlet.session_ended(at(70));
+        assert!(!outlet.has_fenced_itself(at(130)), "that long ago explains nothing");
     }
 }

@@ -259,15 +259,16 @@ impl Poll {
     /// Ends a drain when every partition of it was released.
     fn drain(&mut self) {
         let expired = self.note_expiry();
-        let Some(draining) = &self.draining else { return };
-        if expired || draining.since.elapsed() >= self.session {
+        let Some(since) = self.draining.as_ref().map(|draining| draining.since) else { return };
+        if expired || self.outlasts_a_session(since) {
             return self.join_anew();
         }
+        let Some(draining) = &self.draining else { return };
         let done = draining
             .partitions
             .iter()
             .all(|at| self.epoch(at).is_none_or(|epoch| self.shared.is_released(at, epoch)));
-        let late = draining.since.elapsed() >= DRAIN_WITHIN;
+        let late = since.elapsed() >= DRAIN_WITHIN;
         if !done && !late {
             return;
         }
@@ -330,15 +331,23 @@ impl Poll {
     pub(super) fn note_expiry(&mut self) -> bool {
         let expired = self.consumer.context().has_expired();
         if expired {
-            self.outlet.expired = Some(Instant::now());
+            self.outlet.session_ended(Instant::now());
         }
         expired
+    }
+
+    /// Whether what began then took so long that the session may have ended unseen.
+    pub(super) fn outlasts_a_session(&mut self, since: Instant) -> bool {
+        let over = since.elapsed() >= self.session;
+        if over {
+            self.outlet.session_ended(Instant::now());
+        }
+        over
     }
 
     /// Everything is lost; [`Poll::run`] ends.
     pub(super) fn join_anew(&mut self) {
         self.alive.set();
-        self.outlet.anew = Some(Instant::now());
         tracing::warn!(
             target: "vivremotion::kafka",
             group = &*self.membership.group,
@@ -411,7 +420,7 @@ impl Poll {
             if self.after.is_some() {
                 return;
             }
-            if self.outlet.may_have_fenced_itself() {
+            if self.outlet.has_fenced_itself(Instant::now()) {
                 return self.join_anew();
             }
         }
