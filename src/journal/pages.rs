@@ -144,12 +144,12 @@ impl Pages {
             let next = open.ordinals.entry(slot).or_insert(0);
             let ordinal = *next;
             *next += 1;
-            let of = |attempt: &Box<Attempt>| {
+            let of = |attempt: &Attempt| {
                 attempt.stage == key.stage
                     && attempt.item == key.item
                     && attempt.operation == operation
             };
-            let at = open.ended.iter().position(of);
+            let at = open.ended.iter().position(|attempt| of(attempt));
             (ordinal, at.map(|at| open.ended.swap_remove(at)))
         };
         let value = serde_json::value::to_raw_value(value).ok().map(Arc::<RawValue>::from);
