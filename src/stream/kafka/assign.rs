@@ -62,8 +62,8 @@ impl Poll {
         if self.after.is_some() {
             return;
         }
-        if self.note_expiry() || self.outlasts_a_session(since) {
-            return self.join_anew();
+        if self.note_expiry() || since.elapsed() >= self.session {
+            return self.come_back();
         }
         let list = match starts(&opened) {
             Ok(list) => list,

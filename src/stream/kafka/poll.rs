@@ -259,16 +259,15 @@ impl Poll {
     /// Ends a drain when every partition of it was released.
     fn drain(&mut self) {
         let expired = self.note_expiry();
-        let Some(since) = self.draining.as_ref().map(|draining| draining.since) else { return };
-        if expired || self.outlasts_a_session(since) {
-            return self.join_anew();
-        }
         let Some(draining) = &self.draining else { return };
+        if expired || draining.since.elapsed() >= self.session {
+            return self.come_back();
+        }
         let done = draining
             .partitions
             .iter()
             .all(|at| self.epoch(at).is_none_or(|epoch| self.shared.is_released(at, epoch)));
-        let late = since.elapsed() >= DRAIN_WITHIN;
+        let late = draining.since.elapsed() >= DRAIN_WITHIN;
         if !done && !late {
             return;
         }
@@ -336,13 +335,10 @@ impl Poll {
         expired
     }
 
-    /// Whether what began then took so long that the session may have ended unseen.
-    pub(super) fn outlasts_a_session(&mut self, since: Instant) -> bool {
-        let over = since.elapsed() >= self.session;
-        if over {
-            self.outlet.session_ended(Instant::now());
-        }
-        over
+    /// The session has ended, also where only the time says so: joins anew.
+    pub(super) fn come_back(&mut self) {
+        self.outlet.session_ended(Instant::now());
+        self.join_anew();
     }
 
     /// Everything is lost; [`Poll::run`] ends.
