@@ -115,12 +115,26 @@ async fn member(
         })
         .await?;
     // A run of its own for each member: a writer that was dropped takes its last records along.
-    let keeping =
-        lines.iter().find_map(|line| line.emitter.plan.journal.clone()).map(|topic| Keeping {
-            writer: Arc::new(Writer::start(Arc::clone(log), topic, clock.draw() as u64)),
-            strict: working.strict_intents,
-            crash_loop: working.crash_loop,
-        });
+    let journal = |line: &Line| Some((line.emitter.plan.journal.clone()?, line.journal_partitions));
+    let keeping = match lines.iter().find_map(|line| journal(line)) {
+        None => None,
+        Some((topic, known)) => {
+            let partitions = match known {
+                0 => i32::try_from(log.extents(&topic).await?.len()).unwrap_or(i32::MAX),
+                known => known,
+            };
+            if partitions == 0 {
+                let message = format!("the call journal `{topic}` is not there");
+                return Err(StreamError { kind: StreamErrorKind::UnknownTopic, message });
+            }
+            let run = clock.draw() as u64;
+            Some(Keeping {
+                writer: Arc::new(Writer::start(Arc::clone(log), topic, partitions, run)),
+                strict: working.strict_intents,
+                crash_loop: working.crash_loop,
+            })
+        }
+    };
     let lines = lines
         .into_iter()
         .map(|line| (Arc::clone(&line.emitter.plan.source.topic), line))

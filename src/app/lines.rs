@@ -63,7 +63,9 @@ pub fn line(
         .map(|topic| (Arc::clone(&topic), shared.codecs.for_topic(&topic)))
         .collect();
     let collections: Arc<Collections> = Arc::clone(&shared.wiring.collections);
+    let counted = |topic: &Arc<str>| shared.partitions.get(topic).copied().unwrap_or(0);
     Ok(Line {
+        journal_partitions: plan.journal.as_ref().map_or(0, counted),
         decoder: Decoder {
             codec: shared.codecs.for_topic(&plan.source.topic),
             tombstones: plan.source.tombstones,
@@ -83,7 +85,7 @@ pub fn line(
         hands: Hands { collections, outages: outages.clone(), clock: Arc::clone(&shared.clock) },
         emitter: Emitter {
             source: format!("vivremotion/{}", plan.name).into(),
-            letter_partitions: shared.partitions.get(&plan.dead_letters).copied().unwrap_or(0),
+            letter_partitions: counted(&plan.dead_letters),
             plan,
             codecs,
             currency: Arc::clone(&shared.currency),

@@ -97,10 +97,6 @@ pub async fn there(
     }
     let there = log.topics().await?;
     let partitions = there.into_iter().map(|topic| (topic.name, topic.partitions)).collect();
-    let narrow = topics::narrow_journals(&needs, &partitions);
-    if !narrow.is_empty() {
-        return Err(StartError::Refused(narrow.join("\n")));
-    }
     Ok(Topics { made, partitions })
 }
 

@@ -338,7 +338,7 @@ async fn journaled(
         for record in records {
             for Entry { place, event, .. } in record::read(&record).unwrap_or_default() {
                 if let Some(event) = event.filter(|event| survey.brings_back(*event, order.again)) {
-                    ranges.take(event, &place, record.offset);
+                    ranges.take(event, &place, (record.at.partition, record.offset));
                 }
             }
         }

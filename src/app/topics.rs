@@ -1,6 +1,6 @@
 //! Which topics a set of plans reads and writes, whether they are there, and making them when that is allowed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::codec::{CodecError, CodecErrorKind, Codecs, Content};
@@ -14,6 +14,9 @@ const LARGEST: &str = "max.message.bytes";
 const USUAL: u64 = 1_048_588;
 /// Bytes that the headers of a dead letter may need beside its record.
 const REASONS: u64 = 64 << 10;
+/// Partitions of a call journal that is made here: each is a request of its own, every few milliseconds. Where inputs have
+/// more, they share them, and who takes one over reads what was done meanwhile of the others, too.
+const JOURNAL: i32 = 32;
 
 /// What a topic is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -121,27 +124,8 @@ pub async fn missing(log: &dyn Log, needs: &[Need]) -> Result<Vec<Need>, StreamE
     Ok(needs.iter().filter(absent).cloned().collect())
 }
 
-/// What is wrong with journals that have fewer partitions than an input of their group, in words: partition *n* of the
-/// journal belongs to partition *n* of the inputs.
-pub fn narrow_journals(needs: &[Need], partitions: &HashMap<Arc<str>, i32>) -> Vec<String> {
-    let count = |name: &Arc<str>| partitions.get(name).copied().unwrap_or(0);
-    let journals = needs.iter().filter(|need| need.role == Role::Journal);
-    let narrow = journals.filter_map(|need| {
-        let (journal, widest) = (count(&need.name), need.like.iter().max_by_key(|of| count(of))?);
-        let wanted = count(widest);
-        (journal < wanted).then(|| {
-            format!(
-                "the call journal `{}` has {journal} partitions, its input `{widest}` has {wanted}: \
-                 add partitions to the journal, to have as many",
-                need.name
-            )
-        })
-    });
-    narrow.collect()
-}
-
 /// Makes the topics that are not there. `partitions` is what the settings say of a topic; else it follows the topic it
-/// should be like, else it has one.
+/// should be like, a journal up to [`JOURNAL`]; else it has one.
 pub async fn create(
     log: &dyn Log,
     needs: &[Need],
@@ -159,6 +143,10 @@ pub async fn create(
     for need in missing(log, needs).await? {
         let of = |like: &Arc<str>| partitions(like).or_else(|| count(like));
         let like = need.like.iter().filter_map(of).max();
+        let like = match need.role {
+            Role::Journal => like.map(|inputs| inputs.min(JOURNAL)),
+            _ => like,
+        };
         made.push(Topic {
             partitions: partitions(&need.name).or(like).unwrap_or(1),
             config: config(need.role, need.like.iter().filter_map(largest).max()),

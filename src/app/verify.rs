@@ -384,8 +384,8 @@ impl<'a> Reading<'a> {
             let (spot, at) = (Spot::of(&record), record.timestamp);
             match records::told(&record, source) {
                 Ok(told) => told.iter().try_for_each(|told| match told {
-                    Told::Opened(run) => {
-                        audit.opened(&spot, *run, at);
+                    Told::Opened(partition, run) => {
+                        audit.opened(*partition, spot.offset, *run, at);
                         Ok(())
                     }
                     Told::Call(call) => audit.call(call),

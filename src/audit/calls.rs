@@ -17,8 +17,8 @@ pub struct Call {
     pub spot: Spot,
     /// The event.
     pub event: EventId,
-    /// Offset of the input record, whose partition is the journal's.
-    pub input: i64,
+    /// Partition and offset of the input record.
+    pub input: (i32, i64),
     /// Drawn by each process at its start.
     pub run: u64,
     /// What it says.
@@ -68,7 +68,7 @@ pub(super) struct Calls {
     paid: HashMap<(EventId, u64, u64), Paid>,
     /// Where an attempt was announced; dropped with its outcome.
     intents: HashMap<Uuid, i64>,
-    /// Where each process was last given a partition, or wrote first.
+    /// Where the journal stood when each process was last given a partition, or wrote first of it.
     runs: HashMap<(u64, i32), i64>,
     /// Who has each partition.
     owners: HashMap<i32, Owner>,
@@ -92,23 +92,23 @@ struct Owner {
 }
 
 impl Calls {
-    /// A process was given the partition: what comes before this, it could read.
-    pub fn opened(&mut self, spot: &Spot, run: u64, since: i64) {
-        self.runs.insert((run, spot.partition), spot.offset);
-        self.owners.insert(spot.partition, Owner { run, since });
+    /// A process was given the partition: what stands before that offset of the journal, it could read.
+    pub fn opened(&mut self, partition: i32, offset: i64, run: u64, since: i64) {
+        self.runs.insert((run, partition), offset);
+        self.owners.insert(partition, Owner { run, since });
     }
 
     /// Whether it is told by somebody who had lost the partition, or who began it before he lost and was given it again.
     pub fn is_late(&self, call: &Call) -> bool {
         let CallWhat::Outcome { started_at, .. } = call.what else { return false };
-        let owner = self.owners.get(&call.spot.partition);
+        let owner = self.owners.get(&call.input.0);
         owner.is_some_and(|owner| owner.run != call.run || started_at < owner.since)
     }
 
     /// Takes the next record of a partition.
     pub fn take(&mut self, call: &Call, findings: &mut Findings) {
-        let Call { spot, event, run, what, .. } = call;
-        self.runs.entry((*run, spot.partition)).or_insert(spot.offset);
+        let Call { spot, event, run, what, input: (partition, _) } = call;
+        self.runs.entry((*run, *partition)).or_insert(spot.offset);
         match what {
             CallWhat::Intent { attempt } => {
                 self.intents.insert(*attempt, spot.offset);
@@ -140,7 +140,7 @@ impl Calls {
 
     /// The same call was paid again by an attempt that left at that offset.
     fn again(&mut self, before: Paid, left: i64, call: &Call, findings: &mut Findings) {
-        let Call { spot, event, run, .. } = call;
+        let Call { spot, event, run, input: (partition, _), .. } = call;
         let told = |code, message: String, findings: &mut Findings| {
             findings.add(Check::C8, code, Some(spot.clone()), Some(*event), message);
         };
@@ -150,7 +150,7 @@ impl Calls {
             return;
         }
         // What the later process could have read when it took over: everything before its own first record here.
-        let took_over = self.runs.get(&(*run, spot.partition)).copied().unwrap_or(left);
+        let took_over = self.runs.get(&(*run, *partition)).copied().unwrap_or(left);
         if before.offset < left && before.offset < took_over {
             let message = format!("a call was paid again by a later process although {place}");
             told("paid-though-known", message, findings);
@@ -173,7 +173,7 @@ mod tests {
         Call {
             spot: spot(offset),
             event: EventId::new("c", "in", 0, 7, 0),
-            input: 7,
+            input: (0, 7),
             run,
             what: CallWhat::Outcome { attempt, amount: None, started_at: 0, answer },
         }
@@ -187,7 +187,7 @@ mod tests {
     fn an_outcome_that_came_after_the_partition_was_taken_over_could_not_be_known() {
         for (opened, within) in [(8, 1), (10, 0)] {
             let (mut calls, mut findings) = (Calls::default(), Findings::default());
-            calls.opened(&spot(opened), 2, 0);
+            calls.opened(0, opened, 2, 0);
             calls.take(&outcome(9, 1), &mut findings);
             calls.take(&outcome(11, 2), &mut findings);
             assert_eq!(calls.within, within, "opened at {opened}");
@@ -198,7 +198,7 @@ mod tests {
     {
         for (began, within) in [(90, 1), (110, 0)] {
             let (mut calls, mut findings) = (Calls::default(), Findings::default());
-            calls.opened(&spot(8), 1, 100);
+            calls.opened(0, 8, 1, 100);
             let mut first = outcome(9, 1);
             if let CallWhat::Outcome { started_at, .. } = &mut first.what {
                 *started_at = began;

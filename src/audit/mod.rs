@@ -342,16 +342,17 @@ impl Audit {
         }
     }
 
-    /// A process was given a partition, by the journal; `at` in milliseconds since the epoch.
-    pub fn opened(&mut self, spot: &Spot, run: u64, at: i64) {
-        self.calls.opened(spot, run, at);
+    /// A process was given a partition, by that offset of the journal; `at` in milliseconds since the epoch.
+    pub fn opened(&mut self, partition: i32, offset: i64, run: u64, at: i64) {
+        self.calls.opened(partition, offset, run, at);
     }
 
     /// Takes a record of the journal.
     pub fn call(&mut self, call: &Call) -> Result<(), TooMuch> {
         self.room_for_attempts()?;
-        let first = self.journaled.entry(call.spot.partition).or_insert(call.input);
-        *first = call.input.min(*first);
+        let (partition, input) = call.input;
+        let first = self.journaled.entry(partition).or_insert(input);
+        *first = input.min(*first);
         self.calls.take(call, &mut self.findings);
         self.attempts.call(call, self.calls.is_late(call));
         Ok(())

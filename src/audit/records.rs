@@ -236,8 +236,8 @@ fn tokens(value: &Value) -> Option<(u64, u64)> {
 
 /// An entry of the journal.
 pub enum Told {
-    /// That run was given the partition.
-    Opened(u64),
+    /// That partition was given to that run.
+    Opened(i32, u64),
     /// Something of a call.
     Call(Call),
 }
@@ -247,7 +247,7 @@ pub fn told(record: &Record, source: &str) -> Result<Vec<Told>, String> {
     // Several pipelines of a group share a journal, each with a topic of its own.
     let ours = |entry: &Entry| *entry.place.topic == *source;
     let told = |entry: Entry| match entry.what {
-        What::Opened => Some(Told::Opened(entry.run)),
+        What::Opened => Some(Told::Opened(entry.place.partition, entry.run)),
         _ => call(record, entry).map(Told::Call),
     };
     let entries = journal::record::read(record)?;
@@ -256,7 +256,7 @@ pub fn told(record: &Record, source: &str) -> Result<Vec<Told>, String> {
 
 fn call(record: &Record, entry: Entry) -> Option<Call> {
     let Entry { place, event, run, what } = entry;
-    let (event, input) = (event?, place.offset?);
+    let (event, input) = (event?, (place.partition, place.offset?));
     let what = match what {
         What::Intent(intent) => CallWhat::Intent { attempt: intent.attempt.0 },
         What::Withdrawn { attempt } => CallWhat::Withdrawn { attempt: attempt.0 },

@@ -96,14 +96,14 @@ fn published(of: i64, at: i64) -> Published {
 
 fn intent(of: i64, at: i64, run: u64, attempt: Uuid) -> Call {
     let what = CallWhat::Intent { attempt };
-    Call { spot: spot("journal", at), event: event(of), input: of, run, what }
+    Call { spot: spot("journal", at), event: event(of), input: (0, of), run, what }
 }
 
 fn outcome(of: i64, at: i64, run: u64, attempt: Uuid) -> Call {
     let answer = Some(Answered { place: 1, digest: of.unsigned_abs() });
     let amount = Some(Money(100 + i128::from(of)));
     let what = CallWhat::Outcome { attempt: Some(attempt), amount, started_at: 0, answer };
-    Call { spot: spot("journal", at), event: event(of), input: of, run, what }
+    Call { spot: spot("journal", at), event: event(of), input: (0, of), run, what }
 }
 
 fn due(offset: i64) -> Due {
@@ -465,7 +465,7 @@ fn where_a_group_began_is_taken_from_what_it_left() {
         Fact::Letter(letter) => letter.origin.offset < 4,
         Fact::Charge(charge) => charge.origin.offset < 4,
         Fact::Published(published) => published.origin.offset < 4,
-        Fact::Call(call) => call.input < 4,
+        Fact::Call(call) => call.input.1 < 4,
         Fact::Entry(_) => false,
     };
     let mut history = History::clean().without(late);

@@ -7,6 +7,10 @@ use std::sync::{Arc, LazyLock};
 
 use minijinja::{Environment, ErrorKind, Expression as Compiled, UndefinedBehavior, Value};
 
+mod part;
+
+pub use part::shared;
+
 use super::template_names::{Name, Names, Step, bounded, of_expression, of_template};
 
 /// Instructions one render may take.
@@ -278,7 +282,7 @@ pub fn to_json(value: &Value) -> Result<serde_json::Value, TemplateError> {
         .map_err(|e| TemplateError::new(format!("the value is not JSON: {e}")))
 }
 
-/// A JSON value as a MiniJinja value, once per event: it is cheap to clone.
+/// A JSON value as a MiniJinja value: it is cheap to clone.
 pub fn from_json(value: &serde_json::Value) -> Value {
     Value::from(minijinja::value::Serde(value))
 }

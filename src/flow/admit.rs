@@ -6,7 +6,7 @@ use super::decode::Decoded;
 use super::identity::{self, Expressions, RecordView, Who, text_header};
 use super::refusal::Refusal;
 use super::scope::{Names, Scope};
-use crate::base::template::{Expression, from_json};
+use crate::base::template::{Expression, shared};
 
 /// Pipelines that one record may pass through in a row.
 pub const MAX_HOPS: u32 = 16;
@@ -44,7 +44,7 @@ pub fn admit(admission: &Admission, decoded: Decoded, now: i64) -> Result<Admitt
     if expires_at(&decoded).is_some_and(|at| at <= now) {
         return Err(Refusal::Expired);
     }
-    let event = from_json(&decoded.event);
+    let event = shared(&decoded.event);
     let view = |who| {
         let consumed = std::sync::Arc::clone(&decoded.consumed);
         let time = decoded.origin.timestamp;

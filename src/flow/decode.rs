@@ -58,7 +58,7 @@ pub struct Decoded {
     /// Result id of the first run, on a replay.
     pub replay_of: Option<String>,
     /// The value; null for a tombstone that is delivered.
-    pub event: Value,
+    pub event: Arc<Value>,
 }
 
 /// Decodes the value. Waits, without end, for a registry that is down: poison is what will never be readable, not what
@@ -95,6 +95,7 @@ pub async fn decode(decoder: &Decoder, consumed: &Arc<Consumed>) -> Result<Decod
         (None, Tombstones::DeadLetter) => return Err(Refusal::Tombstone(TombstoneAs::Poison)),
     };
     let (id, origin, replay_of) = identify(&decoder.cluster, consumed);
+    let event = Arc::new(event);
     Ok(Decoded { consumed: Arc::clone(consumed), id, origin, replay_of, event })
 }
 

@@ -1,5 +1,7 @@
 //! The headers of every output: the event it belongs to, where that came from, and the CloudEvents attributes.
 
+use std::borrow::Cow;
+use std::fmt::{self, Write as _};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -43,11 +45,8 @@ pub struct Stamp<'a> {
 impl Stamp<'_> {
     /// What the headers of all outputs of the event say alike: the source first.
     fn common(&self) -> Headers {
-        let mut headers: Headers = Vec::with_capacity(10);
-        let mut put = |name: &'static str, value: String| {
-            headers.push((name.into(), Some(Bytes::from(value))));
-        };
-        put("ce_source", self.source.to_string());
+        let mut texts = Texts::with_capacity(256);
+        texts.put("ce_source", self.source);
         let optional = [
             ("ce_subject", &self.who.subject),
             ("ce_user", &self.who.user),
@@ -56,17 +55,46 @@ impl Stamp<'_> {
         ];
         for (name, value) in optional {
             if let Some(value) = value {
-                put(name, value.to_string());
+                texts.put(name, value);
             }
         }
-        put("ce_tenant", self.who.tenant.to_string());
-        put("vivremotion.event_id", self.event_id.to_string());
-        put("vivremotion.origin", self.origin.to_string());
-        put("vivremotion.hops", (self.hops + 1).to_string());
+        texts.put("ce_tenant", &self.who.tenant);
+        texts.put("vivremotion.event_id", self.event_id);
+        texts.put("vivremotion.origin", self.origin);
+        texts.put("vivremotion.hops", self.hops + 1);
         if let Some(traceparent) = self.traceparent {
-            put("traceparent", traceparent.to_string());
+            texts.put("traceparent", traceparent);
         }
-        headers
+        texts.headers().collect()
+    }
+}
+
+/// Values of headers, one behind the other: they share their memory.
+struct Texts {
+    text: String,
+    /// Name, and where its value ends.
+    ends: Vec<(&'static str, usize)>,
+}
+
+impl Texts {
+    fn with_capacity(bytes: usize) -> Self {
+        Texts { text: String::with_capacity(bytes), ends: Vec::with_capacity(10) }
+    }
+
+    fn put(&mut self, name: &'static str, value: impl fmt::Display) {
+        // A text takes whatever is written to it.
+        write!(self.text, "{value}").unwrap_or_default();
+        self.ends.push((name, self.text.len()));
+    }
+
+    fn headers(self) -> impl Iterator<Item = (Cow<'static, str>, Option<Bytes>)> {
+        let text = Bytes::from(self.text);
+        let mut begins = 0;
+        self.ends.into_iter().map(move |(name, ends)| {
+            let value = text.slice(begins..ends);
+            begins = ends;
+            (Cow::Borrowed(name), Some(value))
+        })
     }
 }
 
@@ -87,8 +115,10 @@ impl Stamped {
         let mut headers: Headers = Vec::with_capacity(common.len() + 5);
         headers.push(("ce_specversion".into(), Some(Bytes::from_static(b"1.0"))));
         headers.push(("ce_type".into(), Some(Bytes::from_static(kind.as_bytes()))));
-        headers.push(("ce_id".into(), Some(Bytes::from(id.to_string()))));
-        headers.push(("ce_time".into(), Some(Bytes::from(rfc3339(time)))));
+        let mut texts = Texts::with_capacity(64);
+        texts.put("ce_id", id);
+        texts.put("ce_time", rfc3339(time));
+        headers.extend(texts.headers());
         headers.extend_from_slice(common);
         headers
     }

@@ -35,6 +35,8 @@ pub(super) type Tenure = (TopicPartition, Epoch);
 
 /// What a new owner knows of the calls of those before it. Pure.
 pub(super) struct Takeover {
+    /// The partition of the journal that tells of it.
+    home: i32,
     /// What was done when it took over: not its business.
     before: Progress,
     /// Attempts that its own cost events tell of, or will: what was charged for each without a known outcome.
@@ -57,9 +59,9 @@ pub(super) struct Untold {
 }
 
 impl Takeover {
-    pub(super) fn new(before: Progress) -> Self {
+    pub(super) fn new(home: i32, before: Progress) -> Self {
         let (told, heard) = Default::default();
-        Takeover { before, told, heard, from: None, after: None, looks: 0 }
+        Takeover { home, before, told, heard, from: None, after: None, looks: 0 }
     }
 
     /// The journal was read up to `from`.
@@ -148,16 +150,18 @@ impl Member {
         match step {
             Step::Told => {}
             Step::Due(tenure) => {
-                let partition = tenure.0.partition;
-                if let Some(tenures) = self.looks.ask(partition, tenure) {
-                    self.listen(partition, tenures);
+                let Some(home) = self.takeovers.get(&tenure).map(|takeover| takeover.home) else {
+                    return;
+                };
+                if let Some(tenures) = self.looks.ask(home, tenure) {
+                    self.listen(home, tenures);
                 }
             }
-            Step::Read(partition, tenures, found) => {
+            Step::Read(home, tenures, found) => {
                 let (mut found, until) = match found {
                     Ok((found, until)) => (found, Some(until)),
                     Err(error) => {
-                        tracing::warn!(partition, %error, "the journal can't be read for calls that were told late");
+                        tracing::warn!(partition = home, %error, "the journal can't be read for calls that were told late");
                         (Vec::new(), None)
                     }
                 };
@@ -165,15 +169,15 @@ impl Member {
                 for (tenure, entries) in tenures.into_iter().zip(found) {
                     self.judge(tenure, entries, until);
                 }
-                if let Some(tenures) = self.looks.done(partition) {
-                    self.listen(partition, tenures);
+                if let Some(tenures) = self.looks.done(home) {
+                    self.listen(home, tenures);
                 }
             }
         }
     }
 
     /// Reads a partition of the journal for all of them.
-    fn listen(&mut self, partition: i32, tenures: Vec<Tenure>) {
+    fn listen(&mut self, home: i32, tenures: Vec<Tenure>) {
         let Some(keeping) = &self.keeping else { return };
         let (writer, readings) = (Arc::clone(&keeping.writer), Arc::clone(&self.readings));
         let look = |tenure: &Tenure| {
@@ -185,8 +189,8 @@ impl Member {
             tenures.into_iter().filter_map(|tenure| look(&tenure).map(|l| (tenure, l))).unzip();
         self.late.push(Box::pin(async move {
             let _place = readings.acquire_owned().await;
-            let found = late(&writer, partition, &looks).await;
-            Step::Read(partition, tenures, found)
+            let found = late(&writer, home, &looks).await;
+            Step::Read(home, tenures, found)
         }));
     }
 
@@ -280,7 +284,7 @@ async fn told(
         traceparent: None,
         stamped: Stamped::default(),
     };
-    let event = admitted.as_ref().map(|admitted| &admitted.decoded.event);
+    let event = admitted.as_ref().map(|admitted| &*admitted.decoded.event);
     let output = adjustment(&line.emitter, &known, event, charged, &attempt).await;
     output.map_err(|refusal| refusal.to_string())
 }

@@ -261,17 +261,19 @@ impl Member {
             self.outbox.rebalanced();
         }
         match delivery {
-            Delivery::Assigned(assignment) => {
+            Delivery::Assigned(mut assignment) => {
                 let Some(line) = self.lines.get(&assignment.at.topic) else { return };
                 let at = assignment.at.clone();
                 let permits = self.bounds.permits;
-                let notebook = self
-                    .keeping
-                    .clone()
-                    .map(|keeping| Notebook::new(keeping, &assignment, permits));
+                let notebook = self.keeping.as_ref().map(|keeping| {
+                    let home = keeping.writer.home(&at, assignment.progress.journal);
+                    assignment.progress.told_by(home, at.partition);
+                    Notebook::new(keeping, home, &assignment, permits)
+                });
                 if let Some(notebook) = &notebook {
+                    let home = notebook.book().home();
                     self.restore(&assignment, notebook);
-                    let takeover = Takeover::new(assignment.progress.clone());
+                    let takeover = Takeover::new(home, assignment.progress.clone());
                     self.takeovers.insert((at.clone(), assignment.epoch), takeover);
                 }
                 let mut partition = Partition::new(assignment, Arc::clone(line), notebook);

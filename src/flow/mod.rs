@@ -76,6 +76,8 @@ pub struct Line {
     pub hands: Hands,
     /// Sixth door.
     pub emitter: Emitter,
+    /// Partitions of the call journal; 0 when it is not known, or none is kept.
+    pub journal_partitions: i32,
     /// Wall time.
     pub clock: Arc<dyn Clock>,
 }
@@ -94,7 +96,7 @@ async fn through(line: &Line, consumed: &Arc<Consumed>) -> Result<Emitted, Refus
     let decoded = decode(&line.decoder, consumed).await?;
     let admitted = admit(&line.admission, decoded, line.clock.now())?;
     let enriched = enrich(&line.enrichment, admitted);
-    let completed = Arc::new(run(&line.runner, enriched, (line.purses)()).await);
+    let completed = run(&line.runner, enriched, (line.purses)()).await;
     let emitted = match emit::emit(&line.emitter, &completed).await {
         Ok(emitted) => match effects::apply(&line.hands, &completed.effects).await {
             Ok(()) => emitted,
@@ -102,7 +104,7 @@ async fn through(line: &Line, consumed: &Arc<Consumed>) -> Result<Emitted, Refus
         },
         Err(refusal) => undone(line, &completed, refusal).await,
     };
-    Ok(Emitted { completed: Some(completed), ..emitted })
+    Ok(Emitted { completed: Some(Arc::new(completed.told())), ..emitted })
 }
 
 /// An event that ran and whose outputs were refused: it fails, what it cost is told.

@@ -4,9 +4,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::journal::entry::Place;
-use crate::journal::{Binding, Entry, Memory, What, Writer};
-use crate::stream::{Assignment, TopicPartition};
+use crate::journal::{Binding, Book, Entry, Memory, What, Writer};
+use crate::stream::Assignment;
 
 /// How a member keeps its journal.
 #[derive(Clone)]
@@ -21,8 +20,9 @@ pub struct Keeping {
 
 /// See the module.
 pub struct Notebook {
-    keeping: Keeping,
-    at: TopicPartition,
+    book: Book,
+    strict: bool,
+    crash_loop: usize,
     /// None until it is restored.
     memory: Option<Memory>,
     /// Where the restored part begins.
@@ -45,13 +45,15 @@ pub struct Caution {
 }
 
 impl Notebook {
-    /// Of a partition that was just assigned.
-    pub fn new(keeping: Keeping, assignment: &Assignment, permits: usize) -> Self {
+    /// Of a partition that was just assigned, and of which that partition of the journal tells.
+    pub fn new(keeping: &Keeping, home: i32, assignment: &Assignment, permits: usize) -> Self {
+        let Keeping { writer, strict, crash_loop } = keeping;
         let progress = &assignment.progress;
         let permits = i64::try_from(permits).unwrap_or(i64::MAX);
         Notebook {
-            keeping,
-            at: assignment.at.clone(),
+            book: Book::new(writer, assignment.at.clone(), home),
+            strict: *strict,
+            crash_loop: *crash_loop,
             memory: None,
             low: progress.journal_low.max(0),
             marks: Marks::default(),
@@ -67,13 +69,12 @@ impl Notebook {
     /// What a new owner writes down before the first event runs: who comes after it must not take the partition for one
     /// that was given up in order, and an audit sees what he could not have read.
     pub fn opening(&self) -> Entry {
-        let run = self.keeping.writer.run();
-        Entry { place: self.place(None), event: None, run, what: What::Opened }
+        self.entry(What::Opened)
     }
 
     /// Where entries are written.
-    pub fn writer(&self) -> &Arc<Writer> {
-        &self.keeping.writer
+    pub fn book(&self) -> &Book {
+        &self.book
     }
 
     /// Whether nothing may start yet.
@@ -83,7 +84,7 @@ impl Notebook {
 
     /// What was restored. Who gave the partition up in order has killed nobody.
     pub fn restored(&mut self, memory: Memory) {
-        if memory.closed() || self.keeping.crash_loop == 0 {
+        if memory.closed() || self.crash_loop == 0 {
             self.cautious_until = i64::MIN;
         }
         self.memory = Some(memory);
@@ -92,13 +93,12 @@ impl Notebook {
     /// An event is about to run.
     pub fn open(&mut self, offset: i64) -> (Binding, Caution) {
         let recalled = self.memory.as_mut().and_then(|memory| memory.recall(offset));
-        let writer = Arc::clone(&self.keeping.writer);
         let from = match recalled {
             Some(_) => self.low,
-            None => writer.end(self.at.partition),
+            None => self.book.end(),
         };
         self.marks.put(offset, from);
-        let limit = self.keeping.crash_loop;
+        let limit = self.crash_loop;
         let caution = match &recalled {
             Some(recalled) if limit > 0 => Caution {
                 tell: offset < self.cautious_until || recalled.deaths() > 0,
@@ -107,8 +107,8 @@ impl Notebook {
             },
             _ => Caution { tell: offset < self.cautious_until, ..Caution::default() },
         };
-        let place = self.place(Some(offset));
-        (Binding { writer, strict: self.keeping.strict, place, from, recalled }, caution)
+        let (book, place) = (self.book.clone(), self.book.place(Some(offset)));
+        (Binding { book, strict: self.strict, place, from, recalled }, caution)
     }
 
     /// An event is committed.
@@ -119,7 +119,7 @@ impl Notebook {
     /// Where the next owner has to begin to read, if everything is committed that is completed now. `seen` is one past
     /// the highest offset received: what was to be recalled below it will not come.
     pub fn low(&mut self, seen: i64) -> i64 {
-        let end = self.keeping.writer.end(self.at.partition);
+        let end = self.book.end();
         let Some(memory) = &mut self.memory else { return self.low };
         memory.forget_below(seen);
         let restored = (!memory.is_empty()).then_some(self.low);
@@ -130,19 +130,18 @@ impl Notebook {
     pub fn give_up(&mut self) {
         if !self.closing {
             self.closing = true;
-            let run = self.keeping.writer.run();
-            let entry = Entry { place: self.place(None), event: None, run, what: What::Closed };
-            self.keeping.writer.append(entry);
+            self.book.append(self.entry(What::Closed));
         }
     }
 
     /// Whether it was given up, and everything that was written is durable.
     pub fn is_closed(&self) -> bool {
-        self.closing && self.keeping.writer.pending(self.at.partition) == 0
+        self.closing && self.book.pending() == 0
     }
 
-    fn place(&self, offset: Option<i64>) -> Place {
-        Place { topic: Arc::clone(&self.at.topic), partition: self.at.partition, offset }
+    /// Of the partition as a whole.
+    fn entry(&self, what: What) -> Entry {
+        Entry { place: self.book.place(None), event: None, run: self.book.run(), what }
     }
 }
 

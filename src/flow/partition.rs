@@ -34,6 +34,9 @@ impl Pending {
 /// Records of a partition that wait here before the log is asked to hold its own back. Less would leave the engine idle:
 /// a client that goes on after a pause has thrown away what it had, and fetches it again.
 const MOST: usize = 4_096;
+/// The same over all partitions, and what each of many may hold all the same.
+const MOST_TOGETHER: usize = 24_576;
+const LEAST: usize = 256;
 /// Their bytes.
 const MOST_BYTES: usize = 8 << 20;
 
@@ -76,13 +79,17 @@ impl Ahead {
 
     /// Whether no more should come, when one partition of so many shares these bytes.
     pub fn is_full(&self, bytes: usize, partitions: usize) -> bool {
-        self.waiting.len() >= MOST || self.bytes >= share(bytes, partitions)
+        self.waiting.len() >= most(partitions) || self.bytes >= share(bytes, partitions)
     }
 
     /// Whether more may come again.
     pub fn is_low(&self, bytes: usize, partitions: usize) -> bool {
-        self.waiting.len() <= MOST / 2 && self.bytes <= share(bytes, partitions) / 2
+        self.waiting.len() <= most(partitions) / 2 && self.bytes <= share(bytes, partitions) / 2
     }
+}
+
+fn most(partitions: usize) -> usize {
+    (MOST_TOGETHER / partitions.max(1)).clamp(LEAST, MOST)
 }
 
 fn share(bytes: usize, partitions: usize) -> usize {

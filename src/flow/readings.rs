@@ -1,5 +1,4 @@
-//! One reading of a partition of the journal serves all that wait for it: the inputs of a group share it, one for each of
-//! its topics. Pure.
+//! One reading of a partition of the journal serves all that wait for it: inputs of a group share it. Pure.
 
 use std::collections::HashMap;
 

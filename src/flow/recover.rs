@@ -30,9 +30,9 @@ const RESTORE_AGAIN: Backoff =
 
 /// A step of reading back the journals of the partitions that were given.
 pub(super) enum Step {
-    /// That it is ours stands in its journal.
-    Opened(Epoch, Input),
-    /// That partition of the journal was read for these, or can't be.
+    /// That it is ours stands in that partition of the journal.
+    Opened(i32, Epoch, Input),
+    /// That partition was read for these, or can't be.
     Read(i32, Vec<(Epoch, TopicPartition)>, Result<Vec<Restored>, StreamError>),
 }
 
@@ -67,19 +67,19 @@ pub(super) async fn carefully(line: &Line, consumed: Arc<Consumed>, pass: &Pass)
     let entry = |what| Entry {
         place: journal.place.clone(),
         event: Some(event),
-        run: journal.writer.run(),
+        run: journal.book.run(),
         what,
     };
     let start = entry(What::Start { cohort: pass.cohort });
-    if let Err(error) = journal.writer.append_durably(start).await {
+    if let Err(error) = journal.book.append_durably(start).await {
         tracing::warn!(%event, %error, "a start can't be written down");
     }
     let emitted = carry(line, consumed).await;
     // A suspect that came through is cleared before the next one may run.
     match pass.cohort {
-        0 => journal.writer.append(entry(What::Ended)),
+        0 => journal.book.append(entry(What::Ended)),
         _ => {
-            if let Err(error) = journal.writer.append_durably(entry(What::Ended)).await {
+            if let Err(error) = journal.book.append_durably(entry(What::Ended)).await {
                 tracing::warn!(%event, %error, "an end can't be written down");
             }
         }
@@ -90,31 +90,30 @@ pub(super) async fn carefully(line: &Line, consumed: Arc<Consumed>, pass: &Pass)
 impl Member {
     /// Reads the journal of a partition; nothing of it starts before.
     pub(super) fn restore(&self, assignment: &Assignment, notebook: &Notebook) {
-        let Assignment { at, epoch, progress, end, .. } = assignment.clone();
-        let (writer, opening) = (Arc::clone(notebook.writer()), notebook.opening());
+        let Assignment { at, epoch, progress, resumed, end, .. } = assignment.clone();
+        let (book, opening) = (notebook.book().clone(), notebook.opening());
         self.restoring.push(Box::pin(async move {
             // First this, then the reading: what stands before it is known here, what comes after is late.
-            if let Err(error) = writer.append_durably(opening).await {
+            if let Err(error) = book.append_durably(opening).await {
                 tracing::warn!(%at, %error, "an opening can't be written down");
             }
-            Step::Opened(epoch, Input { at, progress, end })
+            Step::Opened(book.home(), epoch, Input { at, progress, resumed, end })
         }));
     }
 
     pub(super) fn restore_on(&mut self, step: Step) -> Result<(), StreamError> {
         match step {
-            Step::Opened(epoch, input) => {
-                let partition = input.at.partition;
-                if let Some(asked) = self.restores.ask(partition, (epoch, input)) {
-                    self.read_back(partition, asked);
+            Step::Opened(home, epoch, input) => {
+                if let Some(asked) = self.restores.ask(home, (epoch, input)) {
+                    self.read_back(home, asked);
                 }
             }
-            Step::Read(partition, asked, found) => {
+            Step::Read(home, asked, found) => {
                 for ((epoch, at), (memory, until)) in asked.into_iter().zip(found?) {
                     self.restored(at, epoch, memory, until);
                 }
-                if let Some(asked) = self.restores.done(partition) {
-                    self.read_back(partition, asked);
+                if let Some(asked) = self.restores.done(home) {
+                    self.read_back(home, asked);
                 }
             }
         }
@@ -122,7 +121,7 @@ impl Member {
     }
 
     /// Reads a partition of the journal for all of them, a few partitions at a time.
-    fn read_back(&self, partition: i32, asked: Vec<(Epoch, Input)>) {
+    fn read_back(&self, home: i32, asked: Vec<(Epoch, Input)>) {
         let Some(keeping) = &self.keeping else { return };
         let (writer, places) = (Arc::clone(&keeping.writer), Arc::clone(&self.readings));
         self.restoring.push(Box::pin(async move {
@@ -130,17 +129,17 @@ impl Member {
             let (epochs, inputs): (Vec<Epoch>, Vec<Input>) = asked.into_iter().unzip();
             let mut tries = 0;
             let found = loop {
-                match restore(&writer, partition, &inputs).await {
+                match restore(&writer, home, &inputs).await {
                     Err(error) if error.kind == StreamErrorKind::Unavailable => {
                         tries += 1;
-                        tracing::warn!(partition, %error, "the journal can't be read, trying again");
+                        tracing::warn!(partition = home, %error, "the journal can't be read, trying again");
                         sleep(RESTORE_AGAIN.wait(tries, u64::MAX, None)).await;
                     }
                     found => break found,
                 }
             };
             let inputs = inputs.into_iter().map(|input| input.at);
-            Step::Read(partition, epochs.into_iter().zip(inputs).collect(), found)
+            Step::Read(home, epochs.into_iter().zip(inputs).collect(), found)
         }));
     }
 

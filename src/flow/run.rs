@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{FuturesUnordered, StreamExt};
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use tokio::time::Instant;
 
 use super::attempt::{Surroundings, Yield};
@@ -73,6 +73,19 @@ impl Completed {
     /// The value of the event.
     pub fn event(&self) -> &Json {
         &self.enriched.admitted.decoded.event
+    }
+
+    /// What a failure tells of it, should its outputs prove unwritable. The rest is most of its memory, which goes here,
+    /// where it was taken, and not after the commit that many events wait for.
+    pub fn told(mut self) -> Self {
+        let decoded = &mut self.enriched.admitted.decoded;
+        let tags = decoded.event.get("attributes").cloned();
+        decoded.event = Arc::new(tags.map_or(Json::Null, |tags| json!({ "attributes": tags })));
+        self.enriched.admitted.scope.forget();
+        self.scope.forget();
+        self.values = Vec::new();
+        self.effects = Vec::new();
+        self
     }
 }
 
@@ -160,7 +173,7 @@ async fn pages(enriched: &Enriched) -> Pages {
         && let ranges = headers::journal_ranges(&consumed.record.headers)
         && !ranges.is_empty()
     {
-        match restore::of_event(&binding.writer, &ranges, *id).await {
+        match restore::of_event(binding.book.writer(), &ranges, *id).await {
             Ok(recalled) => binding.recalled = recalled,
             Err(error) => {
                 tracing::warn!(event = %id, %error, "finished calls of a replay are paid again")

@@ -46,6 +46,12 @@ impl Scope {
         Scope { item: Some(item), ..self.clone() }
     }
 
+    /// Nothing is to be rendered with it any more.
+    pub fn forget(&mut self) {
+        (self.event, self.record, self.item) = (Value::UNDEFINED, Value::UNDEFINED, None);
+        (self.values, self.statuses) = Default::default();
+    }
+
     /// As what templates render with.
     pub fn into_value(self) -> Value {
         Value::from_object(self)

@@ -108,7 +108,8 @@ impl Tracker {
         let high = high.max(base);
         let incomplete = left.take_while(|offset| *offset < high).collect();
         let sequence = self.committed.sequence.wrapping_add(1);
-        Progress { base, high, incomplete, nonce, sequence, journal_low }
+        let journal = self.committed.journal;
+        Progress { base, high, incomplete, nonce, sequence, journal_low, journal }
     }
 
     /// The log took the progress that was made for these events. False, and nothing changes, for an older assignment.

@@ -14,7 +14,7 @@ use crate::event::money::Money;
 pub struct Place {
     /// Topic.
     pub topic: Arc<str>,
-    /// Partition, of the topic and of the journal.
+    /// Partition of the topic.
     pub partition: i32,
     /// Offset; none where the whole partition is meant.
     pub offset: Option<i64>,

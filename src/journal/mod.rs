@@ -1,5 +1,5 @@
 //! The call journal: what makes *paid once* true. Every call of a model or a service writes an [`Intent`] before it and an
-//! [`Outcome`] after it, to a topic of the group whose partitions are those of the inputs. Who takes a partition over
+//! [`Outcome`] after it, to a topic of the group, whose partitions inputs share. Who takes a partition over
 //! reads back what is not committed yet, and finished calls are answered from there.
 //!
 //! **What it promises.** An answer that is in the journal is never paid again, as long as the same thing is asked: the
@@ -13,16 +13,19 @@
 //! for a replay, which names its range.
 //!
 //! [`entry`] is what it tells, [`record`] the form of that, [`memory`] the pure fold over them, [`writer`] and [`restore`] the shells around
-//! a log, [`pages`] what one event sees.
+//! a log, [`Book`] the journal of one input, [`pages`] what one event sees.
 
+mod book;
 pub mod entry;
 mod json;
 pub mod memory;
 pub mod pages;
+mod queue;
 pub mod record;
 pub mod restore;
 pub mod writer;
 
+pub use book::Book;
 pub use entry::{Entry, Intent, Outcome, What};
 pub use memory::{Memory, Recalled};
 pub use pages::{Binding, Pages, Range};

@@ -9,9 +9,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
+use super::book::Book;
 use super::entry::{Answer, Entry, Intent, Outcome, Place, What};
 use super::memory::Recalled;
-use super::writer::Writer;
 use crate::event::cost::Attempt;
 use crate::event::ids::{AttemptId, Digest, EventId, StageKey};
 use crate::stream::StreamError;
@@ -20,7 +20,7 @@ use crate::stream::StreamError;
 #[derive(Clone)]
 pub struct Binding {
     /// Where entries are written.
-    pub writer: Arc<Writer>,
+    pub book: Book,
     /// Whether a request waits until its intent is durable.
     pub strict: bool,
     /// The input record.
@@ -36,10 +36,9 @@ impl Binding {
     /// range that is generous at its end, since records may still be on their way.
     pub fn range(&self) -> Range {
         const GENEROUS: i64 = 1_000;
-        let partition = self.place.partition;
-        let pending = i64::try_from(self.writer.pending(partition)).unwrap_or(0);
-        let until = self.writer.end(partition) + pending + GENEROUS;
-        Range { partition, from: self.from, until }
+        let pending = i64::try_from(self.book.writer().pending()).unwrap_or(0);
+        let until = self.book.end() + pending + GENEROUS;
+        Range { partition: self.book.home(), from: self.from, until }
     }
 }
 
@@ -170,9 +169,9 @@ impl Pages {
         let Some((binding, event)) = &self.bound else { return Ok(()) };
         let entry = entry(binding, *event, What::Intent(intent));
         match binding.strict {
-            true => binding.writer.append_durably(entry).await,
+            true => binding.book.append_durably(entry).await,
             false => {
-                binding.writer.append(entry);
+                binding.book.append(entry);
                 Ok(())
             }
         }
@@ -205,7 +204,7 @@ impl Pages {
 
     fn write(&self, what: What) {
         if let Some((binding, event)) = &self.bound {
-            binding.writer.append(entry(binding, *event, what));
+            binding.book.append(entry(binding, *event, what));
         }
     }
 
@@ -215,5 +214,5 @@ impl Pages {
 }
 
 fn entry(binding: &Binding, event: EventId, what: What) -> Entry {
-    Entry { place: binding.place.clone(), event: Some(event), run: binding.writer.run(), what }
+    Entry { place: binding.place.clone(), event: Some(event), run: binding.book.run(), what }
 }

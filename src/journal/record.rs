@@ -2,7 +2,7 @@
 //! later engine reads what an earlier one wrote.
 //!
 //! Entries of one input partition that are written together share a record, in their order: a record costs as much as
-//! many bytes. Its key is `<topic>/<partition>` of the input, its partition the input's.
+//! many bytes. Its key is `<topic>/<partition>` of the input.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use super::entry::{Entry, Outcome, Part, Place, What};
 use crate::base::json::{Put, Unwritable, object};
 use crate::event::ids::{AttemptId, Digest, EventId};
-use crate::stream::{Output, Record};
+use crate::stream::{Output, Record, TopicPartition};
 
 /// The version that is written.
 const VERSION: u8 = 1;
@@ -24,11 +24,18 @@ const VERSION: u8 = 1;
 const INLINE: usize = 384 << 10;
 /// Bytes that entries share a record up to.
 const SHARED: usize = 64 << 10;
+/// What an intent takes.
+const INTENT: usize = 384;
 
-/// An entry as text.
+/// An entry as text, or one that is likely not to be written: made into text only if it is.
 pub struct Piece {
     tells: Tells,
-    json: Vec<u8>,
+    text: Text,
+}
+
+enum Text {
+    Ready(Vec<u8>),
+    Later { at: Option<i64>, event: Option<EventId>, what: Box<What> },
 }
 
 /// What of an attempt.
@@ -77,18 +84,24 @@ struct Texts {
 }
 
 impl Piece {
-    /// Bytes.
+    /// Bytes, or about so many.
     pub fn size(&self) -> usize {
-        self.json.len()
+        match &self.text {
+            Text::Ready(json) => json.len(),
+            Text::Later { .. } => INTENT,
+        }
     }
 }
 
 /// An entry as texts: one, and before it the parts of an answer that is too long for it.
 pub fn pieces(entry: Entry) -> Vec<Piece> {
     let Entry { place: Place { offset: at, .. }, event, mut what, .. } = entry;
+    if let What::Intent(intent) = &what {
+        let tells = Tells::Begun(intent.attempt);
+        return vec![Piece { tells, text: Text::Later { at, event, what: Box::new(what) } }];
+    }
     let piece = |what: &What| {
         let (tells, usual) = match what {
-            What::Intent(intent) => (Tells::Begun(intent.attempt), 384),
             What::Outcome(Outcome { attempt: Some(attempt), answer }) => {
                 let value = answer.as_ref().and_then(|answer| answer.value.as_ref());
                 (Tells::Ended(attempt.id), 1_280 + value.map_or(0, |value| value.get().len()))
@@ -98,7 +111,7 @@ pub fn pieces(entry: Entry) -> Vec<Piece> {
         let mut json = Vec::with_capacity(usual);
         // A value of plain fields always has a JSON form.
         drop(Written { at, event, what }.put(&mut json));
-        Piece { tells, json }
+        Piece { tells, text: Text::Ready(json) }
     };
     let mut all = Vec::with_capacity(1);
     if let What::Outcome(Outcome { answer: Some(answer), .. }) = &mut what
@@ -113,9 +126,14 @@ pub fn pieces(entry: Entry) -> Vec<Piece> {
     all
 }
 
-/// Entries of a partition of that input, told by that run, as records of the journal. Who is told of an attempt's end
+/// Entries of that input, told by that run, as records of that partition of the journal. Who is told of an attempt's end
 /// need not be told that it began.
-pub fn records(journal: &Arc<str>, input: (&str, i32), run: u64, pieces: &[Piece]) -> Vec<Output> {
+pub fn records(
+    home: (&Arc<str>, i32),
+    input: &TopicPartition,
+    run: u64,
+    pieces: &[Piece],
+) -> Vec<Output> {
     let ended = |piece: &Piece| match piece.tells {
         Tells::Ended(attempt) => Some(attempt),
         _ => None,
@@ -125,10 +143,18 @@ pub fn records(journal: &Arc<str>, input: (&str, i32), run: u64, pieces: &[Piece
         Tells::Begun(attempt) => !ended.contains(&attempt),
         _ => true,
     };
-    let texts = pieces.iter().filter(needed).map(|piece| piece.json.as_slice());
     let mut outputs = Vec::new();
     let mut value = Vec::new();
-    for text in texts {
+    let mut late = Vec::new();
+    for piece in pieces.iter().filter(needed) {
+        let text = match &piece.text {
+            Text::Ready(json) => json,
+            Text::Later { at, event, what } => {
+                late.clear();
+                drop(Written { at: *at, event: *event, what }.put(&mut late));
+                &late
+            }
+        };
         if !value.is_empty() && value.len() + text.len() > SHARED {
             outputs.push(std::mem::take(&mut value));
         }
@@ -139,8 +165,8 @@ pub fn records(journal: &Arc<str>, input: (&str, i32), run: u64, pieces: &[Piece
         value.extend_from_slice(text);
     }
     outputs.push(value);
-    let (topic, partition) = input;
-    let key = Bytes::from(format!("{topic}/{partition}"));
+    let (journal, partition) = home;
+    let key = Bytes::from(input.to_string());
     let output = |mut value: Vec<u8>| {
         value.extend_from_slice(b"]}");
         Output {
@@ -178,8 +204,8 @@ pub fn is_of(record: &Record, run: u64) -> bool {
 /// Reads a record; the reason when it is not one of ours, or one of a later version.
 pub fn read(record: &Record) -> Result<Vec<Entry>, String> {
     let Some(value) = &record.value else { return Err("it has no value".to_owned()) };
-    let partition = record.at.partition;
-    let topic = topic_of(record).ok_or("its key is not `<topic>/<partition>`")?;
+    let TopicPartition { topic, partition } =
+        input_of(record).ok_or("its key is not `<topic>/<partition>`")?;
     let Version { v } = serde_json::from_slice(value).map_err(|_| "it is not JSON of ours")?;
     if v != VERSION {
         return Err(format!("it has version {v}, this engine reads {VERSION}"));
@@ -194,11 +220,17 @@ pub fn read(record: &Record) -> Result<Vec<Entry>, String> {
     Ok(entries.into_iter().map(entry).collect())
 }
 
-/// The input topic that a record is about; none when it is not one of ours.
-pub fn topic_of(record: &Record) -> Option<Arc<str>> {
+/// The input that a record is about; none when it is not one of ours.
+pub fn input_of(record: &Record) -> Option<TopicPartition> {
     // A topic's name has no slash.
-    let (topic, named) = std::str::from_utf8(record.key.as_ref()?).ok()?.split_once('/')?;
-    (!topic.is_empty() && named.parse() == Ok(record.at.partition)).then(|| topic.into())
+    let (topic, partition) = std::str::from_utf8(record.key.as_ref()?).ok()?.split_once('/')?;
+    let partition = partition.parse().ok().filter(|partition| *partition >= 0)?;
+    (!topic.is_empty()).then(|| TopicPartition { topic: topic.into(), partition })
+}
+
+/// Whether a record is about that input.
+pub fn is_about(record: &Record, input: &TopicPartition) -> bool {
+    input_of(record).is_some_and(|about| about == *input)
 }
 
 /// A text in pieces of at most [`INLINE`] bytes.

@@ -20,6 +20,8 @@ pub struct Input {
     pub at: TopicPartition,
     /// What was committed last.
     pub progress: Progress,
+    /// Whether anything was: else nothing can have been journaled.
+    pub resumed: bool,
     /// One past its newest record, as last known.
     pub end: i64,
 }
@@ -28,46 +30,44 @@ pub struct Input {
 pub type Restored = (Memory, i64);
 
 /// For each input everything from its `progress.journal_low` to the end as it is now, as far as it is about its records
-/// that are not done. One reading serves all: they have the number of the journal's partition. The writer learns its end,
-/// too.
+/// that are not done. One reading serves all that have this home. The writer learns its end, too.
 pub async fn restore(
     writer: &Writer,
-    partition: i32,
+    home: i32,
     inputs: &[Input],
 ) -> Result<Vec<Restored>, StreamError> {
     // A partition that comes back: what this process was answered meanwhile may still be on its way.
     writer.flush().await;
+    let extents = writer.log().extents(writer.topic()).await?;
+    let high = extents.iter().find(|extent| extent.at.partition == home);
+    let high = high.map_or(0, |extent| extent.high);
     let mut found: Vec<Restored> = Vec::with_capacity(inputs.len());
     let mut read_for: Vec<usize> = Vec::new();
     for (index, input) in inputs.iter().enumerate() {
         // Somebody else set the offset: what is read again may have been committed.
         let foreign = input.progress.journal_low == Progress::NO_JOURNAL;
         let memory = if foreign { Memory::of_answers() } else { Memory::default() };
-        let idle = idle(writer, input).await?;
-        if idle.is_none() {
+        let nothing = !input.resumed || idle(writer, input).await?;
+        if !nothing {
             read_for.push(index);
         }
-        found.push((memory, idle.unwrap_or(0)));
+        found.push((memory, high));
     }
-    let low = |input: &Input| input.progress.journal_low.max(0);
+    // Beyond its end: the journal was made anew.
+    let low = |input: &Input| Some(input.progress.journal_low.max(0)).filter(|low| *low <= high);
+    let low = |input: &Input| low(input).unwrap_or(0);
     let Some(from) = read_for.iter().map(|index| low(&inputs[*index])).min() else {
         return Ok(found);
     };
-    // Nothing but our own opening stands there: it is not worth a reader.
-    if let Some(end) = writer.end_before(partition).filter(|end| from >= *end) {
-        read_for.iter().for_each(|index| found[*index].1 = end);
-        return Ok(found);
-    }
-    let at = TopicPartition { topic: Arc::clone(writer.topic()), partition };
+    let at = TopicPartition { topic: Arc::clone(writer.topic()), partition: home };
     let mut unreadable = 0;
     let end = read(writer, &at, from, i64::MAX, |record| {
-        let topic = record::topic_of(&record);
-        let about = |index: &&usize| {
+        let about = record::input_of(&record);
+        let is_theirs = |index: &&usize| {
             let input = &inputs[**index];
-            record.offset >= low(input)
-                && topic.as_ref().is_none_or(|topic| *topic == input.at.topic)
+            record.offset >= low(input) && about.as_ref().is_none_or(|about| *about == input.at)
         };
-        let theirs: Vec<usize> = read_for.iter().filter(about).copied().collect();
+        let theirs: Vec<usize> = read_for.iter().filter(is_theirs).copied().collect();
         if theirs.is_empty() {
             return;
         }
@@ -94,7 +94,7 @@ pub async fn restore(
         }
     })
     .await?;
-    writer.learn(partition, end);
+    writer.learn(home, end);
     for index in read_for {
         let (memory, until) = &mut found[index];
         *until = end;
@@ -106,18 +106,16 @@ pub async fn restore(
     Ok(found)
 }
 
-/// Where the journal ends at least, when the input had no record then that is not done: nobody can have written of one. So
-/// an idle topic does not read what the busy ones of its group have written since its last record.
-async fn idle(writer: &Writer, input: &Input) -> Result<Option<i64>, StreamError> {
-    let Input { at, progress, end } = input;
-    // First the journal, then the input: what comes in between is looked for later.
-    let until = writer.end(at.partition);
-    if *end > progress.base || until == 0 {
-        return Ok(None);
+/// Whether the input had no record that is not done after the journal was seen to end there: nobody can have written of one.
+/// So an idle topic does not read what the busy ones of its group have written since its last record.
+async fn idle(writer: &Writer, input: &Input) -> Result<bool, StreamError> {
+    let Input { at, progress, end, .. } = input;
+    if *end > progress.base {
+        return Ok(false);
     }
+    // First the journal, then the input: what comes in between is looked for later.
     let extents = writer.log().extents(&at.topic).await?;
-    let idle = extents.iter().any(|extent| extent.at == *at && extent.high <= progress.base);
-    Ok(idle.then_some(until))
+    Ok(extents.iter().any(|extent| extent.at == *at && extent.high <= progress.base))
 }
 
 /// What these ranges of the journal say of one event: for a replay, which names them.
@@ -165,19 +163,18 @@ impl Look {
 }
 
 /// What other processes wrote of the attempts that each asks about, without the answers; and how far that is. One reading
-/// of the journal's partition serves all: its inputs are the partitions with that number, of each topic of the group.
+/// of that partition of the journal serves all.
 pub async fn late(
     writer: &Writer,
-    partition: i32,
+    home: i32,
     looks: &[Look],
 ) -> Result<(Vec<Vec<Entry>>, i64), StreamError> {
-    let at = TopicPartition { topic: Arc::clone(writer.topic()), partition };
+    let at = TopicPartition { topic: Arc::clone(writer.topic()), partition: home };
     let mut found: Vec<Vec<Entry>> = looks.iter().map(|_| Vec::new()).collect();
     // Nobody may be left who asks.
     let Some(from) = looks.iter().map(|look| look.from).min() else { return Ok((found, 0)) };
     let until = read(writer, &at, from, i64::MAX, |record| {
-        let topic = record::topic_of(&record);
-        let theirs = |look: &Look| topic.as_deref() == Some(&*look.input.topic);
+        let theirs = |look: &Look| record::is_about(&record, &look.input);
         if record::is_of(&record, writer.run()) || !looks.iter().any(theirs) {
             return;
         }

@@ -50,7 +50,7 @@ fn answer(ordinal: u32, asked: &str, value: &str) -> What {
 
 fn record(key: Option<Vec<u8>>, value: Option<Vec<u8>>) -> Record {
     Record {
-        at: TopicPartition { topic: "g.journal".into(), partition: 3 },
+        at: TopicPartition { topic: "g.journal".into(), partition: HOME },
         offset: 0,
         timestamp: 0,
         key: key.map(Bytes::from),
@@ -59,14 +59,21 @@ fn record(key: Option<Vec<u8>>, value: Option<Vec<u8>>) -> Record {
     }
 }
 
+/// The partition of the journal that tells of the input.
+const HOME: i32 = 1;
+
+fn input() -> TopicPartition {
+    TopicPartition { topic: "in".into(), partition: 3 }
+}
+
 fn written(entry: Entry) -> Vec<Record> {
     let run = entry.run;
-    let outputs = records(&"g.journal".into(), ("in", 3), run, &pieces(entry));
+    let outputs = records((&"g.journal".into(), HOME), &input(), run, &pieces(entry));
     outputs.into_iter().map(read_back).collect()
 }
 
 fn read_back(output: Output) -> Record {
-    assert_eq!((&*output.topic, output.partition), ("g.journal", Some(3)));
+    assert_eq!((&*output.topic, output.partition), ("g.journal", Some(HOME)));
     record(output.key.map(Vec::from), output.value.map(Vec::from))
 }
 
@@ -201,7 +208,7 @@ fn records_of_every_version_so_far_are_readable() {
 fn entries_that_are_written_together_share_a_record_and_can_be_taken_apart() {
     let told = [entry(12, 1, intent(1)), entry(13, 1, What::Ended), closed(1)];
     let texts: Vec<_> = told.into_iter().flat_map(pieces).collect();
-    let shared = records(&"g.journal".into(), ("in", 3), 1, &texts);
+    let shared = records((&"g.journal".into(), HOME), &input(), 1, &texts);
     assert_eq!(shared.len(), 1);
     let alone = apart(&shared[0]).unwrap();
     assert_eq!(alone.len(), 3);
@@ -222,7 +229,7 @@ fn a_beginning_is_left_out_beside_its_end_and_the_event_has_begun_all_the_same()
     };
     let told = [entry(12, 1, intent(1)), entry(12, 1, intent(2)), entry(12, 1, ended(2))];
     let texts: Vec<_> = told.into_iter().flat_map(pieces).collect();
-    let shared = records(&"g.journal".into(), ("in", 3), 1, &texts).remove(0);
+    let shared = records((&"g.journal".into(), HOME), &input(), 1, &texts).remove(0);
     let shared = read_back(shared);
     assert_eq!(read(&shared).unwrap().len(), 2);
     let mut memory = Memory::default();
@@ -236,7 +243,9 @@ fn a_beginning_is_left_out_beside_its_end_and_the_event_has_begun_all_the_same()
 fn a_refusal_says_what_is_wrong() {
     let said =
         |key: &str, value: &str| read(&record(Some(key.into()), Some(value.into()))).unwrap_err();
-    assert!(said("in/4", "{}").contains("its key"));
+    for key in ["in", "/3", "in/-3", "in/3/4", "in/"] {
+        assert!(said(key, "{}").contains("its key"), "{key}");
+    }
     assert!(said("in/3", "{}").contains("not JSON of ours"));
     assert!(said("in/3", r#"{"v":9}"#).contains("version 9"));
     let odd = r#"{"v":1,"run":"1","entries":[{"what":{"intent":{"operation":"dance"}}}]}"#;

@@ -6,18 +6,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::sleep;
 
+use super::book::Input;
 use super::entry::Entry;
+use super::queue::{Closes, Job, Queue};
 use super::record::{self, Piece};
 use crate::base::retry::Backoff;
 use crate::stream::{Log, Output, StreamError, StreamErrorKind, TopicPartition};
 
-/// Entries of one batch, and their bytes.
-const TOGETHER: usize = 1_000;
-const TOGETHER_BYTES: usize = 4 << 20;
 /// How long an entry that nobody waits for may wait for others: a request to the log costs as much as many entries, for
 /// who sends it and for who takes it. Each partition has a request of its own, so the more of them were written last time,
 /// the longer: at most 2,500 requests a second, and a time that is still short beside a call.
@@ -30,7 +29,6 @@ const AGAIN: Backoff = Backoff { base: Duration::from_millis(100), most: Duratio
 /// Writes the journal of one group. Dropped, it stops; what is not written then was in flight.
 pub struct Writer {
     shared: Arc<Shared>,
-    queue: mpsc::UnboundedSender<Job>,
     task: JoinHandle<()>,
 }
 
@@ -38,45 +36,30 @@ pub struct Writer {
 struct Shared {
     log: Arc<dyn Log>,
     topic: Arc<str>,
+    partitions: i32,
     run: u64,
-    partitions: Mutex<HashMap<i32, Partition>>,
+    /// One past the highest offset of each partition that is known to be written.
+    ends: Mutex<HashMap<i32, i64>>,
+    /// Entries on their way.
+    pending: AtomicUsize,
     bytes: AtomicUsize,
-}
-
-/// Entries of one input partition that stand together; none for who only waits for those before.
-struct Job {
-    entries: Option<(Input, Vec<Piece>)>,
-    durable: Option<oneshot::Sender<Result<(), StreamError>>>,
-}
-
-/// Topic and partition.
-type Input = (Arc<str>, i32);
-
-#[derive(Default, Clone, Copy)]
-struct Partition {
-    /// One past the highest offset known to be written.
-    end: i64,
-    /// Entries on their way: at least as many as records.
-    pending: usize,
-    /// Records that were written, counted until there is more than one, and where the first may stand at the latest.
-    written: usize,
-    first: i64,
+    queue: Queue,
 }
 
 impl Shared {
-    fn partitions(&self) -> MutexGuard<'_, HashMap<i32, Partition>> {
-        self.partitions.lock().unwrap_or_else(PoisonError::into_inner)
+    fn ends(&self) -> MutexGuard<'_, HashMap<i32, i64>> {
+        self.ends.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Writer {
-    /// Starts the task that writes to that topic. `run` tells this process from every other.
-    pub fn start(log: Arc<dyn Log>, topic: Arc<str>, run: u64) -> Self {
-        let (queue, waiting) = mpsc::unbounded_channel();
-        let (partitions, bytes) = Default::default();
-        let shared = Arc::new(Shared { log, topic, run, partitions, bytes });
-        let task = tokio::spawn(Arc::clone(&shared).write(waiting));
-        Writer { shared, queue, task }
+    /// Starts the task that writes to that topic of so many partitions. `run` tells this process from every other.
+    pub fn start(log: Arc<dyn Log>, topic: Arc<str>, partitions: i32, run: u64) -> Self {
+        let (ends, pending, bytes, queue) = Default::default();
+        let partitions = partitions.max(1);
+        let shared = Arc::new(Shared { log, topic, partitions, run, ends, pending, bytes, queue });
+        let task = tokio::spawn(Arc::clone(&shared).write());
+        Writer { shared, task }
     }
 
     /// The journal's topic.
@@ -94,57 +77,58 @@ impl Writer {
         self.shared.run
     }
 
-    /// Puts an entry on its way. What waits is bounded by who admits events: see [`Writer::bytes`].
-    pub fn append(&self, entry: Entry) {
-        self.push(entry, None);
+    /// The partition that tells of an input: the one that has told of it so far, else the one of its number, or, where the
+    /// journal has fewer than the input, one that it shares.
+    pub fn home(&self, input: &TopicPartition, so_far: Option<i32>) -> i32 {
+        let there = so_far.filter(|home| (0..self.shared.partitions).contains(home));
+        there.unwrap_or(input.partition % self.shared.partitions)
     }
 
-    /// The same, and waits until it is durable.
-    pub async fn append_durably(&self, entry: Entry) -> Result<(), StreamError> {
+    pub(super) async fn push_durably(
+        &self,
+        input: &Arc<Input>,
+        entry: Entry,
+    ) -> Result<(), StreamError> {
         let (done, durable) = oneshot::channel();
-        self.push(entry, Some(done));
+        self.push(input, entry, Some(done));
         durable.await.unwrap_or_else(|_| Err(ended()))
     }
 
     /// Waits until all that was appended before is written, or can't be.
     pub async fn flush(&self) {
         let (durable, done) = oneshot::channel();
-        drop(self.queue.send(Job { entries: None, durable: Some(durable) }));
+        self.shared.queue.push(Job { entries: None, durable: Some(durable) });
         drop(done.await);
     }
 
-    fn push(&self, entry: Entry, durable: Option<oneshot::Sender<Result<(), StreamError>>>) {
-        let input = (Arc::clone(&entry.place.topic), entry.place.partition);
+    pub(super) fn push(
+        &self,
+        input: &Arc<Input>,
+        entry: Entry,
+        durable: Option<oneshot::Sender<Result<(), StreamError>>>,
+    ) {
         let pieces = record::pieces(entry);
-        self.shared.partitions().entry(input.1).or_default().pending += pieces.len();
-        let bytes: usize = pieces.iter().map(Piece::size).sum();
-        self.shared.bytes.fetch_add(bytes, Ordering::Relaxed);
-        // The task lives as long as this handle.
-        drop(self.queue.send(Job { entries: Some((input, pieces)), durable }));
+        input.pending.fetch_add(pieces.len(), Ordering::Relaxed);
+        self.shared.pending.fetch_add(pieces.len(), Ordering::Relaxed);
+        let job = Job { entries: Some((Arc::clone(input), pieces)), durable };
+        self.shared.bytes.fetch_add(job.bytes(), Ordering::Relaxed);
+        self.shared.queue.push(job);
     }
 
     /// One past the highest offset of a partition that is known to be written: whatever is appended from now on stands
     /// there or above.
     pub fn end(&self, partition: i32) -> i64 {
-        self.shared.partitions().get(&partition).map_or(0, |known| known.end)
+        self.shared.ends().get(&partition).copied().unwrap_or(0)
     }
 
-    /// Entries of a partition that are on their way.
-    pub fn pending(&self, partition: i32) -> usize {
-        self.shared.partitions().get(&partition).map_or(0, |known| known.pending)
+    /// Entries that are on their way.
+    pub fn pending(&self) -> usize {
+        self.shared.pending.load(Ordering::Relaxed)
     }
 
-    /// Where a partition ended before this process wrote to it, if that was one record only.
-    pub fn end_before(&self, partition: i32) -> Option<i64> {
-        let known = self.shared.partitions().get(&partition).copied()?;
-        (known.written == 1).then_some(known.first)
-    }
-
-    /// A reader has found the journal of a partition to end there.
+    /// A reader has found a partition to end there.
     pub fn learn(&self, partition: i32, end: i64) {
-        let mut partitions = self.shared.partitions();
-        let known = partitions.entry(partition).or_default();
-        known.end = known.end.max(end);
+        self.shared.learn(partition, end);
     }
 
     /// Bytes that wait to be written.
@@ -157,6 +141,7 @@ impl Writer {
     /// Writes nothing more, also for those who still hold it: their member has left.
     pub fn stop(&self) {
         self.task.abort();
+        self.shared.queue.close();
     }
 }
 
@@ -172,40 +157,36 @@ fn ended() -> StreamError {
 }
 
 impl Shared {
-    async fn write(self: Arc<Self>, mut waiting: mpsc::UnboundedReceiver<Job>) {
+    async fn write(self: Arc<Self>) {
+        // However it ends, nobody waits for it then.
+        let shared = Arc::clone(&self);
+        let _closes = Closes(&shared.queue);
         let mut linger = LINGER;
-        while let Some(first) = waiting.recv().await {
-            let (mut inputs, mut askers) = (BTreeMap::<Input, Vec<Piece>>::new(), Vec::new());
+        loop {
+            let jobs = self.queue.next(linger).await;
+            let (mut inputs, mut askers) = (BTreeMap::<_, Vec<Piece>>::new(), Vec::new());
+            let mut told: Vec<(Arc<Input>, usize)> = Vec::with_capacity(jobs.len());
             let (mut together, mut bytes) = (0, 0);
-            let mut next = Some(first);
-            let until = Instant::now() + linger;
-            while let Some(Job { entries, durable }) = next {
-                if let Some((input, pieces)) = entries {
-                    together += pieces.len();
-                    bytes += pieces.iter().map(Piece::size).sum::<usize>();
-                    inputs.entry(input).or_default().extend(pieces);
+            for job in jobs {
+                together += job.len();
+                bytes += job.bytes();
+                if let Some((input, pieces)) = job.entries {
+                    let entries = pieces.len();
+                    inputs.entry((input.home, input.at.clone())).or_default().extend(pieces);
+                    told.push((input, entries));
                 }
-                askers.extend(durable);
-                let room = together < TOGETHER && bytes < TOGETHER_BYTES;
-                next = match (room, askers.is_empty()) {
-                    (false, _) => None,
-                    (true, false) => waiting.try_recv().ok(),
-                    (true, true) => timeout_at(until, waiting.recv()).await.unwrap_or_default(),
-                };
+                askers.extend(job.durable);
             }
-            let records = inputs.iter().flat_map(|((topic, partition), pieces)| {
-                record::records(&self.topic, (topic, *partition), self.run, pieces)
+            let records = inputs.iter().flat_map(|((home, at), pieces)| {
+                record::records((&self.topic, *home), at, self.run, pieces)
             });
-            let partitions: BTreeSet<i32> =
-                inputs.keys().map(|(_, partition)| *partition).collect();
+            let partitions: BTreeSet<i32> = inputs.keys().map(|(home, _)| *home).collect();
             linger = (LINGER_EACH * partitions.len() as u32).clamp(LINGER, LINGER_MOST);
             let outcome = self.written(records.collect()).await;
             self.bytes.fetch_sub(bytes, Ordering::Relaxed);
-            {
-                let mut partitions = self.partitions();
-                for ((_, partition), pieces) in &inputs {
-                    partitions.entry(*partition).or_default().pending -= pieces.len();
-                }
+            self.pending.fetch_sub(together, Ordering::Relaxed);
+            for (input, entries) in told {
+                input.pending.fetch_sub(entries, Ordering::Release);
             }
             if let Err(error) = &outcome {
                 tracing::error!(%error, "the journal lost records: their calls are paid again if this process dies");
@@ -222,6 +203,12 @@ impl Shared {
         }
     }
 
+    fn learn(&self, partition: i32, end: i64) {
+        let mut ends = self.ends();
+        let known = ends.entry(partition).or_default();
+        *known = end.max(*known);
+    }
+
     /// Tries as long as the log may come back. A record that was sent twice is read as one.
     async fn written(&self, outputs: Vec<Output>) -> Result<(), StreamError> {
         if outputs.is_empty() {
@@ -231,19 +218,8 @@ impl Shared {
         loop {
             match self.log.send(outputs.clone()).await {
                 Ok(ends) => {
-                    let mut partitions = self.partitions();
                     for (TopicPartition { partition, .. }, end) in ends {
-                        let known = partitions.entry(partition).or_default();
-                        // More than one is not told apart.
-                        if known.written < 2 {
-                            let theirs = |o: &&Output| o.partition == Some(partition);
-                            let records = outputs.iter().filter(theirs).count();
-                            if known.written == 0 {
-                                known.first = end - records as i64;
-                            }
-                            known.written += records;
-                        }
-                        known.end = known.end.max(end);
+                        self.learn(partition, end);
                     }
                     return Ok(());
                 }

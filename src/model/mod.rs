@@ -24,6 +24,7 @@ use crate::event::ids::StageKey;
 use crate::event::money::Money;
 use crate::journal::Pages;
 
+mod answer;
 pub mod config;
 pub mod connections;
 pub mod dialect;

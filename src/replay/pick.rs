@@ -135,7 +135,7 @@ impl Filter {
             id: *id,
             origin: origin.clone(),
             replay_of: None,
-            event: event.clone().unwrap_or_default(),
+            event: Arc::new(event.clone().unwrap_or_default()),
         };
         let view = |who| {
             let consumed = Arc::clone(&consumed);

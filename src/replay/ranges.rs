@@ -14,9 +14,9 @@ const MOST_RUNS: usize = 8;
 pub struct Ranges(HashMap<EventId, Vec<(i64, Range)>>);
 
 impl Ranges {
-    /// The journal tells of an event at this offset; `place` is the input record that ran.
-    pub fn take(&mut self, event: EventId, place: &Place, offset: i64) {
-        let Place { partition, offset: Some(input), .. } = *place else { return };
+    /// That partition and offset of the journal tell of an event; `place` is the input record that ran.
+    pub fn take(&mut self, event: EventId, place: &Place, (partition, offset): (i32, i64)) {
+        let Place { offset: Some(input), .. } = *place else { return };
         let runs = self.0.entry(event).or_default();
         let known =
             runs.iter_mut().find(|(run, range)| *run == input && range.partition == partition);

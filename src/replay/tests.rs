@@ -265,15 +265,15 @@ fn each_run_of_an_event_has_its_range_of_the_journal() {
     let mut ranges = Ranges::default();
     let place = |input| Place { topic: "in".into(), partition: 2, offset: input };
     for (event, input, offset) in [(1, 1, 10), (2, 2, 11), (1, 1, 14), (1, 30, 90), (1, 30, 92)] {
-        ranges.take(id(event), &place(Some(input)), offset);
+        ranges.take(id(event), &place(Some(input)), (7, offset));
     }
-    ranges.take(id(1), &place(None), 500);
+    ranges.take(id(1), &place(None), (7, 500));
     let shown = |event| ranges.of(id(event)).iter().map(ToString::to_string).collect::<Vec<_>>();
-    assert_eq!(shown(1), ["2/10-15", "2/90-93"]);
-    assert_eq!(shown(2), ["2/11-12"]);
+    assert_eq!(shown(1), ["7/10-15", "7/90-93"]);
+    assert_eq!(shown(2), ["7/11-12"]);
     assert!(shown(3).is_empty());
     for run in 0..20 {
-        ranges.take(id(3), &place(Some(run)), 100 + run);
+        ranges.take(id(3), &place(Some(run)), (7, 100 + run));
     }
     assert_eq!(ranges.of(id(3)).len(), 8);
     assert_eq!(ranges.of(id(3))[7].from, 119);

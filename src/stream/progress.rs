@@ -23,6 +23,9 @@ pub struct Progress {
     pub sequence: u64,
     /// Where a restore of the call journal starts; [`Progress::NO_JOURNAL`] when somebody else set the offset.
     pub journal_low: i64,
+    /// The partition of the call journal that this is an offset of, and that goes on to tell of this input; none where it
+    /// has the input's own number.
+    pub journal: Option<i32>,
 }
 
 impl Progress {
@@ -45,6 +48,15 @@ impl Progress {
     /// The offset counts, and nothing else is known: an operator set it, or what was committed with it can't be read.
     pub fn known_by_offset(base: i64) -> Self {
         Progress { journal_low: Progress::NO_JOURNAL, ..Progress::starting_at(base) }
+    }
+
+    /// That partition of the journal tells of the input partition `own` from now on. Where it was another one, its offset
+    /// means nothing here.
+    pub fn told_by(&mut self, journal: i32, own: i32) {
+        if self.journal.unwrap_or(own) != journal && self.journal_low != Self::NO_JOURNAL {
+            self.journal_low = 0;
+        }
+        self.journal = (journal != own).then_some(journal);
     }
 
     /// Whether that offset is done.

@@ -203,6 +203,7 @@ fn lanes(rounds: usize) {
 }
 
 fn journal(rounds: usize) {
+    let input = TopicPartition { topic: "in".into(), partition: 0 };
     for n in 0..rounds {
         let entry = Entry {
             place: Place { topic: "in".into(), partition: 0, offset: Some(n as i64) },
@@ -221,7 +222,7 @@ fn journal(rounds: usize) {
                 started_at: START,
             }),
         };
-        let written = record::records(&"journal".into(), ("in", 0), 7, &record::pieces(entry));
+        let written = record::records((&"journal".into(), 0), &input, 7, &record::pieces(entry));
         for output in written {
             let at = TopicPartition { topic: "journal".into(), partition: 0 };
             let (key, value, headers) = (output.key, output.value, output.headers);

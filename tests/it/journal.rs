@@ -7,8 +7,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
-use vivremotion::app::topics::{self, Need, Role};
-use vivremotion::codec::topics::Content;
 use vivremotion::event::money::Money;
 use vivremotion::flow::member::Bounds;
 use vivremotion::journal::What;
@@ -220,34 +218,6 @@ async fn a_replay_finds_the_finished_stages_of_its_first_run() {
     let costs = driver.costs();
     assert_eq!(of_stage(&costs, "first").len(), 1, "{costs:?}");
     assert_eq!(of_stage(&costs, "second").len(), 2, "{costs:?}");
-}
-
-#[test]
-fn a_journal_with_fewer_partitions_than_its_inputs_is_refused() {
-    let need = |name: &str, role, like: &[&str]| Need {
-        name: name.into(),
-        role,
-        content: Content::Own,
-        like: like.iter().map(|of| Arc::from(*of)).collect(),
-        pipelines: Vec::new(),
-    };
-    let needs = [
-        need("a", Role::Source, &[]),
-        need("b", Role::Source, &[]),
-        need("g.journal", Role::Journal, &["a", "b"]),
-        need("out", Role::Sink, &["a"]),
-    ];
-    let said = |journal| {
-        let counts = [("a", 6), ("b", 12), ("g.journal", journal), ("out", 1)];
-        let counts = counts.into_iter().map(|(name, count)| (Arc::from(name), count)).collect();
-        topics::narrow_journals(&needs, &counts)
-    };
-    assert!(said(12).is_empty() && said(20).is_empty());
-    assert_eq!(
-        said(6),
-        ["the call journal `g.journal` has 6 partitions, its input `b` has 12: \
-          add partitions to the journal, to have as many"]
-    );
 }
 
 /// Counts who asks, and never answers.

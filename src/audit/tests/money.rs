@@ -145,7 +145,7 @@ fn c7_passes_over_an_untold_call_of_a_process_that_had_lost_the_partition_unless
         let mut history = History::clean();
         history.terms.strict_intents = strict;
         let report = history.audit(|audit| {
-            audit.opened(&spot("journal", 49), owner, 0);
+            audit.opened(0, 49, owner, 0);
             audit.call(&failed(4, 50, attempt(99))).unwrap();
         });
         assert_eq!(codes(&report).len(), found, "{owner} {strict}");

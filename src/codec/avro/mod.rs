@@ -27,8 +27,9 @@ pub use schemas::Schemas;
 
 /// Bytes before the datum.
 const HEAD: usize = 5;
-/// Room for a result of a few stages.
-const TYPICAL: usize = 2048;
+/// Room for a result of a few stages, and for a cost event.
+const RESULT: usize = 2_048;
+const COST: usize = 512;
 
 /// The codec of one topic with `value: avro`.
 pub struct Avro {
@@ -57,21 +58,21 @@ impl Codec for Avro {
 
     async fn encode(&self, value: &Value) -> Result<Bytes, CodecError> {
         let ready = self.schemas.newest(&self.subject).await?;
-        let mut out = head(ready.id);
+        let mut out = head(ready.id, RESULT);
         write::write(&ready.layout, value, &mut out)?;
-        Ok(out.into())
+        Ok(fitted(out))
     }
 
     async fn encode_result(&self, result: &ResultEvent<'_>) -> Result<Bytes, CodecError> {
-        let mut out = head(self.schemas.id_of(&self.subject, shipped::RESULT).await?);
+        let mut out = head(self.schemas.id_of(&self.subject, shipped::RESULT).await?, RESULT);
         events::result(result, &mut out);
-        Ok(out.into())
+        Ok(fitted(out))
     }
 
     async fn encode_cost(&self, cost: &CostEvent<'_>) -> Result<Bytes, CodecError> {
-        let mut out = head(self.schemas.id_of(&self.subject, shipped::COST).await?);
+        let mut out = head(self.schemas.id_of(&self.subject, shipped::COST).await?, COST);
         events::cost(cost, &mut out);
-        Ok(out.into())
+        Ok(fitted(out))
     }
 }
 
@@ -99,9 +100,14 @@ fn split(value: &[u8]) -> Result<(u32, &[u8]), CodecError> {
     }
 }
 
-fn head(id: u32) -> Vec<u8> {
-    let mut out = Vec::with_capacity(TYPICAL);
+fn head(id: u32, usual: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(usual);
     out.push(0);
     out.extend_from_slice(&id.to_be_bytes());
     out
+}
+
+/// Without the room that was not needed: it waits for a commit with many others.
+fn fitted(out: Vec<u8>) -> Bytes {
+    out.into_boxed_slice().into()
 }

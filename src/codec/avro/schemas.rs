@@ -30,7 +30,8 @@ pub struct Schemas {
     registry: Arc<dyn Registry>,
     by_id: Questions<u32, Arc<Layout>>,
     newest: Questions<String, Ready>,
-    exact: Questions<(String, &'static str), u32>,
+    /// By subject, and by where the text of the schema lies: it is long, and asked about for every record.
+    exact: Questions<(String, usize), u32>,
 }
 
 impl Schemas {
@@ -90,7 +91,7 @@ impl Schemas {
     /// The id that a shipped schema has in a subject.
     pub async fn id_of(&self, subject: &str, text: &'static str) -> Result<u32, CodecError> {
         let (registry, name) = (Arc::clone(&self.registry), subject.to_owned());
-        once(&self.exact, (subject.to_owned(), text), || {
+        once(&self.exact, (subject.to_owned(), text.as_ptr().addr()), || {
             async move {
                 match registry.find(&name, Which::Text(text)).await? {
                     Some(version) => Ok(version.id),

@@ -43,7 +43,7 @@ fn outcome(attempt: u128, amount: i128) -> What {
 
 /// Offsets below 5 were done before it took over; what was journaled by then it knows.
 fn takeover(known: Vec<Entry>) -> Takeover {
-    let mut takeover = Takeover::new(Progress::starting_at(5));
+    let mut takeover = Takeover::new(0, Progress::starting_at(5));
     let mut memory = Memory::default();
     known.into_iter().for_each(|entry| memory.take(entry, |offset| offset < 5));
     takeover.restored(&memory, 10);

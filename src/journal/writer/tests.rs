@@ -1,6 +1,7 @@
 use super::*;
 use crate::base::clock::HeldClock;
-use crate::journal::entry::{Place, What};
+use crate::journal::Book;
+use crate::journal::entry::What;
 use crate::stream::Topic;
 use crate::stream::memory::Memory;
 
@@ -17,45 +18,75 @@ async fn log_of(partitions: i32) -> Memory {
     log
 }
 
-fn ended(partition: i32, offset: i64) -> Entry {
-    let place = Place { topic: "in".into(), partition, offset: Some(offset) };
-    Entry { place, event: None, run: 7, what: What::Ended }
+/// A writer to a journal of so many partitions.
+fn writer(log: &Memory, partitions: i32) -> Arc<Writer> {
+    Arc::new(Writer::start(Arc::new(log.clone()), JOURNAL.into(), partitions, 7))
+}
+
+fn at(partition: i32) -> TopicPartition {
+    TopicPartition { topic: "in".into(), partition }
+}
+
+fn book(writer: &Arc<Writer>, partition: i32) -> Book {
+    Book::new(writer, at(partition), writer.home(&at(partition), None))
+}
+
+fn ended(book: &Book, offset: i64) -> Entry {
+    Entry { place: book.place(Some(offset)), event: None, run: 7, what: What::Ended }
 }
 
 /// Who reads the journal back flushes first: what it has appended itself must stand there then.
 #[tokio::test(start_paused = true)]
 async fn what_was_appended_stands_in_the_log_once_it_is_flushed() {
     let log = log().await;
-    let writer = Writer::start(Arc::new(log.clone()), JOURNAL.into(), 7);
-    for partition in [0, 1] {
-        (0..3).for_each(|offset| writer.append(ended(partition, offset)));
+    let writer = writer(&log, 2);
+    let books = [0, 1, 2].map(|partition| book(&writer, partition));
+    assert_eq!(books.each_ref().map(Book::home), [0, 1, 0], "the third shares");
+    for book in &books {
+        (0..3).for_each(|offset| book.append(ended(book, offset)));
     }
-    assert_eq!((log.records(JOURNAL).len(), writer.pending(0)), (0, 3), "nobody has waited yet");
+    assert_eq!((log.records(JOURNAL).len(), books[0].pending()), (0, 3), "nobody has waited yet");
+    assert_eq!(writer.pending(), 9);
     writer.flush().await;
     let records = log.records(JOURNAL);
     let read = records.iter().flat_map(|record| record::read(record).unwrap());
-    let places: Vec<_> = read.map(|entry| (entry.place.partition, entry.place.offset)).collect();
-    let all = [0, 1].into_iter().flat_map(|p| (0..3).map(move |offset| (p, Some(offset))));
+    let mut places: Vec<_> =
+        read.map(|entry| (entry.place.partition, entry.place.offset)).collect();
+    places.sort_by_key(|(partition, _)| *partition);
+    let all = [0, 1, 2].into_iter().flat_map(|p| (0..3).map(move |offset| (p, Some(offset))));
     assert_eq!(places, all.collect::<Vec<_>>());
-    assert_eq!((writer.pending(0), writer.pending(1), writer.bytes()), (0, 0, 0));
-    assert_eq!((writer.end(0), writer.end(1)), (1, 1), "one record of three entries each");
+    assert_eq!((books.map(|book| book.pending()), writer.pending()), ([0, 0, 0], 0));
+    assert_eq!(writer.bytes(), 0);
+    let ends = (writer.end(0), writer.end(1));
+    assert_eq!(ends, (2, 1), "a record of three entries for each input");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_input_keeps_its_home_when_the_journal_grows_and_finds_one_when_it_is_made_anew() {
+    let log = log().await;
+    assert_eq!(writer(&log, 1).home(&at(5), None), 0);
+    let grown = writer(&log, 4);
+    assert_eq!(grown.home(&at(5), Some(0)), 0);
+    assert_eq!(grown.home(&at(5), None), 1);
+    assert_eq!(grown.home(&at(5), Some(4)), 1, "there is no such partition any more");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_flush_of_nothing_writes_nothing() {
     let log = log().await;
-    let writer = Writer::start(Arc::new(log.clone()), JOURNAL.into(), 7);
+    let writer = writer(&log, 2);
     writer.flush().await;
     assert!(log.records(JOURNAL).is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn nobody_waits_for_a_writer_that_has_stopped() {
-    let writer = Writer::start(Arc::new(log().await), JOURNAL.into(), 7);
-    writer.append(ended(0, 1));
+    let writer = writer(&log().await, 2);
+    let book = book(&writer, 0);
+    book.append(ended(&book, 1));
     writer.stop();
     writer.flush().await;
-    let late = writer.append_durably(ended(0, 2)).await;
+    let late = book.append_durably(ended(&book, 2)).await;
     assert_eq!(late.map_err(|error| error.kind), Err(StreamErrorKind::Unavailable));
 }
 
@@ -63,13 +94,14 @@ async fn nobody_waits_for_a_writer_that_has_stopped() {
 #[tokio::test(start_paused = true)]
 async fn the_more_partitions_are_written_the_longer_entries_gather() {
     let log = log_of(40).await;
-    let writer = Writer::start(Arc::new(log.clone()), JOURNAL.into(), 7);
+    let writer = writer(&log, 40);
+    let books: Vec<Book> = (0..40).map(|partition| book(&writer, partition)).collect();
     for (partitions, early, late) in [(12, 4, 2), (40, 4, 2), (1, 15, 2), (1, 4, 2)] {
         let before = log.records(JOURNAL).len();
-        (0..partitions).for_each(|partition| writer.append(ended(partition, 1)));
+        books[..partitions].iter().for_each(|book| book.append(ended(book, 1)));
         sleep(Duration::from_millis(early)).await;
         assert_eq!(log.records(JOURNAL).len(), before, "{partitions}");
         sleep(Duration::from_millis(late)).await;
-        assert_eq!(log.records(JOURNAL).len(), before + partitions as usize, "{partitions}");
+        assert_eq!(log.records(JOURNAL).len(), before + partitions, "{partitions}");
     }
 }

@@ -18,6 +18,10 @@ enum Manner {
     Hangs,
     /// Answers half, and closes it.
     Cuts,
+    /// Answers as soon as a request begins, and reads no more of it.
+    Interrupts,
+    /// Answers and keeps it, though it says that it does not.
+    Parts,
 }
 
 struct Served {
@@ -51,15 +55,25 @@ async fn served(manner: Manner) -> Served {
                 let mut buffer = [0_u8; 4096];
                 while socket.read(&mut buffer).await.is_ok_and(|read| read > 0) {
                     requests.fetch_add(1, Ordering::SeqCst);
-                    let whole: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nfine";
+                    let whole: &[u8] = match manner {
+                        Manner::Parts => {
+                            b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 4\r\n\r\nfine"
+                        }
+                        _ => b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nfine",
+                    };
                     let answer = match manner {
-                        Manner::Keeps | Manner::Closes => whole,
+                        Manner::Keeps | Manner::Closes | Manner::Parts | Manner::Interrupts => {
+                            whole
+                        }
                         Manner::Hangs => b"",
                         Manner::Cuts => &whole[..whole.len() - 2],
                     };
                     socket.write_all(answer).await.unwrap();
-                    if manner != Manner::Keeps {
-                        break;
+                    match manner {
+                        Manner::Keeps | Manner::Parts => {}
+                        // Nobody reads on, and nobody closes.
+                        Manner::Interrupts => std::future::pending().await,
+                        _ => break,
                     }
                 }
                 drop(socket);
@@ -140,4 +154,41 @@ async fn what_was_not_used_for_long_is_not_used_again() {
     tokio::time::advance(Duration::from_secs(91)).await;
     served.ask().await.ok().unwrap();
     assert_eq!(served.seen().0, 2);
+}
+
+#[tokio::test]
+async fn a_connection_that_is_said_to_end_is_not_used_again() {
+    let served = served(Manner::Parts).await;
+    for call in 1..=2 {
+        assert_eq!(served.ask().await.ok().unwrap(), "fine");
+        assert_eq!(served.seen(), (call, call));
+    }
+}
+
+/// A refusal may come while much of the request has not left; what is left would never be read.
+#[tokio::test]
+async fn an_answer_to_half_a_request_counts_and_ends_its_connection() {
+    let served = served(Manner::Interrupts).await;
+    for call in 1..=2 {
+        let body = Full::from(vec![b'x'; 32 << 20]);
+        let request = Request::post("/").header("host", "here").body(body).unwrap();
+        let answer = served.wire.send(request, 1_000).await.ok().unwrap();
+        assert_eq!(answer.into_body(), "fine");
+        assert_eq!(served.seen(), (call, call));
+    }
+}
+
+#[test]
+fn how_a_body_ends_is_said_once() {
+    let said = |request: http::request::Builder, body: &str| {
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        let message = message(&parts.method, &parts.uri, &parts.headers, body.as_bytes());
+        String::from_utf8(message.to_vec()).unwrap()
+    };
+    let post = Request::post("/v1?x=y").header("content-length", "99").header("a", "b");
+    let post = post.header("transfer-encoding", "chunked").header("connection", "close");
+    let expected = "POST /v1?x=y HTTP/1.1\r\na: b\r\ncontent-length: 5\r\n\r\nhello";
+    assert_eq!(said(post, "hello"), expected);
+    assert_eq!(said(Request::get("/"), ""), "GET / HTTP/1.1\r\n\r\n");
+    assert_eq!(said(Request::delete("/"), ""), "DELETE / HTTP/1.1\r\ncontent-length: 0\r\n\r\n");
 }

@@ -27,14 +27,16 @@ fn admitted() -> impl Strategy<Value = Progress> {
     });
     let shape = prop_oneof![dense, sparse];
     let base = prop_oneof![Just(0), 0..1_000_000_i64, Just(i64::MAX - Progress::SPARSE_SPAN)];
-    (shape, base, any::<(u64, u64, i64)>()).prop_map(
-        |((span, unfinished), base, (nonce, sequence, journal_low))| Progress {
+    let journal = prop::option::of(0..=i32::MAX);
+    (shape, base, any::<(u64, u64, i64)>(), journal).prop_map(
+        |((span, unfinished), base, (nonce, sequence, journal_low), journal)| Progress {
             base,
             high: base + span,
             incomplete: unfinished.into_iter().map(|at| base + at).collect(),
             nonce,
             sequence,
             journal_low,
+            journal,
         },
     )
 }
@@ -117,9 +119,9 @@ fn framed(base: i64, mut raw: Vec<u8>) -> String {
 #[test]
 fn the_largest_states_of_both_kinds_fit() {
     let worst = |base: i64, span: i64, incomplete: Vec<i64>| {
-        let (nonce, sequence, journal_low) = (u64::MAX, u64::MAX, -1);
-        let progress =
-            Progress { base, high: base + span, incomplete, nonce, sequence, journal_low };
+        let (nonce, sequence, journal_low, journal) = (u64::MAX, u64::MAX, -1, Some(i32::MAX));
+        let high = base + span;
+        let progress = Progress { base, high, incomplete, nonce, sequence, journal_low, journal };
         let text = progress.encode();
         assert_eq!(Progress::decode(base, &text), Ok(progress));
         assert!(text.len() <= Progress::MAX_TEXT, "{} bytes", text.len());
@@ -147,6 +149,7 @@ fn one_stuck_event_costs_a_few_bytes() {
         nonce: 7,
         sequence: 300,
         journal_low: 90_000,
+        journal: Some(200),
     };
     assert!(progress.encode().len() < 40);
 }
@@ -160,9 +163,24 @@ fn empty_metadata_means_that_nothing_above_the_base_is_done() {
         nonce: 0,
         sequence: 0,
         journal_low: Progress::NO_JOURNAL,
+        journal: None,
     };
     assert_eq!(Progress::known_by_offset(42), nothing);
     assert_eq!(Progress::decode(42, ""), Ok(nothing));
+}
+
+#[test]
+fn an_offset_of_another_partition_of_the_journal_means_nothing() {
+    let told = |journal: Option<i32>, journal_low: i64, by: i32| {
+        let mut progress = Progress { journal, journal_low, ..Progress::starting_at(0) };
+        progress.told_by(by, 3);
+        (progress.journal, progress.journal_low)
+    };
+    assert_eq!(told(None, 90, 3), (None, 90), "its own number");
+    assert_eq!(told(None, 90, 1), (Some(1), 0));
+    assert_eq!(told(Some(1), 90, 1), (Some(1), 90));
+    assert_eq!(told(Some(1), 90, 3), (None, 0));
+    assert_eq!(told(None, Progress::NO_JOURNAL, 1), (Some(1), Progress::NO_JOURNAL));
 }
 
 #[test]
@@ -178,7 +196,7 @@ fn a_map_is_sound_only_if_its_offsets_ascend_within_its_bounds() {
     assert!(!map(5, 9, &[6, 9]), "at the end");
 }
 
-/// Texts that version 1 wrote. They must be readable for ever: add lines for later versions, never change one.
+/// Texts that each version wrote. They must be readable for ever: add lines for later versions, never change one.
 #[test]
 fn texts_of_every_version_so_far_are_readable() {
     let fresh = Progress { nonce: 1, sequence: 1, ..Progress::starting_at(5) };
@@ -189,14 +207,17 @@ fn texts_of_every_version_so_far_are_readable() {
         nonce: 0x0102_0304_0506_0708,
         sequence: 129,
         journal_low: 77,
+        journal: None,
     };
     let bitmap = Progress { high: 26, incomplete: vec![10, 12, 14, 16, 18, 20], ..gaps.clone() };
+    let second = Progress { journal: Some(300), ..gaps.clone() };
     let elsewhere = Progress { nonce: 1, sequence: 1, ..Progress::known_by_offset(5) };
     let known = [
         (fresh, "vm.AQAAAAAAAAAAAQEAAId6Fp0"),
         (elsewhere, "vm.AQAAAAAAAAAAAQEA____________Afe101Q"),
         (gaps, "vm.AQABAgMEBQYHCIEB3gdNAAHLBGVol80"),
         (bitmap, "vm.AQEBAgMEBQYHCIEBEE1VBUucfrw"),
+        (second, "vm.AgABAgMEBQYHCIEB3gdNrAIAAcsEW4u--A"),
     ];
     for (progress, text) in known {
         assert_eq!(
@@ -212,7 +233,7 @@ fn texts_of_every_version_so_far_are_readable() {
 fn a_refusal_says_whether_the_text_is_foreign_newer_or_damaged() {
     let said = |text: &str| Progress::decode(0, text).unwrap_err();
     assert_eq!(said("consumer-1"), ProgressError::Foreign);
-    assert_eq!(said(&framed(0, vec![2, 9, 9])), ProgressError::Newer(2));
+    assert_eq!(said(&framed(0, vec![3, 9, 9])), ProgressError::Newer(3));
     assert_eq!(said("vm.***"), ProgressError::Corrupted("it is not base64url"));
     assert_eq!(said("vm."), ProgressError::Corrupted("it is too short"));
     assert_eq!(said(&framed(0, vec![1])), ProgressError::Corrupted("it ends early"));
@@ -236,6 +257,19 @@ fn a_refusal_says_whether_the_text_is_foreign_newer_or_damaged() {
 fn body(kind: u8, rest: &[u8]) -> Result<Progress, ProgressError> {
     let raw = [&[1, kind][..], &[0; 8], rest].concat();
     Progress::decode(10, &framed(10, raw))
+}
+
+#[test]
+fn the_partition_of_the_journal_is_read_up_to_the_largest_and_refused_beyond() {
+    let journal = |text: &[u8]| {
+        let raw = [&[2, 0][..], &[0; 8], &[1, 0, 0], text].concat();
+        Progress::decode(10, &framed(10, raw)).map(|progress| progress.journal)
+    };
+    assert_eq!(journal(&[0]), Ok(Some(0)));
+    assert_eq!(journal(&[0xff, 0xff, 0xff, 0xff, 7]), Ok(Some(i32::MAX)));
+    let beyond = Err(ProgressError::Corrupted("the journal's partition is out of range"));
+    assert_eq!(journal(&[0x80, 0x80, 0x80, 0x80, 8]), beyond);
+    assert_eq!(journal(&[]), Err(ProgressError::Corrupted("it ends early")));
 }
 
 #[test]
@@ -299,6 +333,6 @@ fn a_refusal_names_its_reason() {
     let said = |error: ProgressError| error.to_string();
     assert!(said(ProgressError::Foreign).contains("another program"));
     let newer = said(ProgressError::Newer(9));
-    assert!(newer.contains("version 9") && newer.contains("up to 1"), "{newer}");
+    assert!(newer.contains("version 9") && newer.contains("up to 2"), "{newer}");
     assert!(said(ProgressError::Corrupted("it ends early")).ends_with(": it ends early"));
 }

@@ -2,18 +2,19 @@
 //!
 //! | bytes | what |
 //! | --- | --- |
-//! | 1 | version, now 1 |
+//! | 1 | version: 2 where the journal's partition is told, else 1 |
 //! | 1 | kind of the payload: 0 gaps, 1 bitmap |
 //! | 8 | nonce, big-endian |
 //! | ≤ 10 | sequence, varint |
 //! | ≤ 10 | `high - base`, varint |
 //! | ≤ 10 | journal low offset, varint |
+//! | ≤ 5 | partition of the journal, varint; version 2 only |
 //! | … | payload: whichever kind is smaller |
 //! | 4 | CRC-32C of the base (8 bytes, big-endian) and everything above |
 //!
 //! Gaps: for each unfinished offset the varint of the finished ones between it and the one before (or the base). Bitmap:
-//! one bit per offset from the base, least significant first, 1 = unfinished. The framing takes at most 44 bytes, so a
-//! payload of 3,016 fits into 4,096 characters: 1,000 gaps within 32,000,000 offsets take at most 3,015 (985 of 3 bytes
+//! one bit per offset from the base, least significant first, 1 = unfinished. The framing takes at most 49 bytes, so a
+//! payload of 3,020 fits into 4,096 characters: 1,000 gaps within 32,000,000 offsets take at most 3,015 (985 of 3 bytes
 //! and 15 of 4), 24,000 bits take 3,000.
 //!
 //! The base stands in the offset itself, not in the text; the checksum covers it, because tools that copy a group to
@@ -30,7 +31,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use super::Progress;
 
 const TAG: &str = "vm.";
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const GAPS: u8 = 0;
 const BITMAP: u8 = 1;
 const CHECKSUM: usize = 4;
@@ -74,12 +75,16 @@ impl Progress {
         let span = self.high.wrapping_sub(self.base) as u64;
         let (kind, payload) = self.payload(span);
         let mut raw = Vec::with_capacity(48 + payload.len());
-        raw.push(VERSION);
+        // What an older engine can read is written so that it can.
+        raw.push(if self.journal.is_some() { VERSION } else { 1 });
         raw.push(kind);
         raw.extend_from_slice(&self.nonce.to_be_bytes());
         put_varint(&mut raw, self.sequence);
         put_varint(&mut raw, span);
         put_varint(&mut raw, self.journal_low as u64);
+        if let Some(partition) = self.journal {
+            put_varint(&mut raw, u64::from(partition as u32));
+        }
         raw.extend_from_slice(&payload);
         let sum = checksum(self.base, &raw);
         raw.extend_from_slice(&sum.to_be_bytes());
@@ -108,7 +113,7 @@ impl Progress {
             return Err(ProgressError::Corrupted("the checksum does not fit"));
         }
         match head.split_first() {
-            Some((&VERSION, rest)) => decode_1(base, rest),
+            Some((&version @ 1..=VERSION, rest)) => decode_body(base, version, rest),
             Some((&version, _)) if version > VERSION => Err(ProgressError::Newer(version)),
             _ => Err(ProgressError::Corrupted("there is no such version")),
         }
@@ -134,13 +139,18 @@ impl Progress {
     }
 }
 
-fn decode_1(base: i64, body: &[u8]) -> Result<Progress, ProgressError> {
+fn decode_body(base: i64, version: u8, body: &[u8]) -> Result<Progress, ProgressError> {
     let cut = ProgressError::Corrupted("it ends early");
     let (&kind, body) = body.split_first().ok_or(cut.clone())?;
     let (nonce, mut rest) = body.split_first_chunk::<8>().ok_or(cut)?;
     let sequence = take_varint(&mut rest)?;
     let span = take_varint(&mut rest)?;
     let journal_low = take_varint(&mut rest)? as i64;
+    let beyond = |_| ProgressError::Corrupted("the journal's partition is out of range");
+    let journal = match version {
+        1 => None,
+        _ => Some(i32::try_from(take_varint(&mut rest)?).map_err(beyond)?),
+    };
     let high = i64::try_from(span)
         .ok()
         .and_then(|span| base.checked_add(span))
@@ -151,7 +161,7 @@ fn decode_1(base: i64, body: &[u8]) -> Result<Progress, ProgressError> {
         _ => return Err(ProgressError::Corrupted("there is no such kind of payload")),
     };
     let nonce = u64::from_be_bytes(*nonce);
-    Ok(Progress { base, high, incomplete, nonce, sequence, journal_low })
+    Ok(Progress { base, high, incomplete, nonce, sequence, journal_low, journal })
 }
 
 fn read_gaps(base: i64, high: i64, mut rest: &[u8]) -> Result<Vec<i64>, ProgressError> {

@@ -401,6 +401,7 @@ async fn progress_comes_back_as_it_was_committed(bench: Bench) {
         nonce: 0xfeed_face_0123_4567,
         sequence: 12,
         journal_low: 9_876_543_210,
+        journal: Some(11),
     };
     seat.commit(vec![], &name, progress.clone()).await.unwrap();
     seat.leave().await;

@@ -99,7 +99,8 @@ impl<'b> World<'b> {
             topic("out", partitions, &[("max.message.bytes", "6000")]),
             topic("in.test.dlq", partitions, &[]),
             topic("vivremotion.costs", partitions, &[]),
-            topic("vivremotion.test.journal", partitions, &[]),
+            // Inputs share its partitions, or have one each.
+            topic("vivremotion.test.journal", 1 + (seed % partitions as u64) as i32, &[]),
         ];
         log.create(&topics).await.unwrap();
         let news = Arc::new(News::default());

@@ -111,7 +111,9 @@ impl Driver {
             config: vec![("max.message.bytes".to_owned(), (8 << 20).to_string())],
         };
         log.create(&plans.iter().map(large).collect::<Vec<_>>()).await.unwrap();
-        topics::create(&log, &needs, |_| Some(partitions)).await.unwrap();
+        // Inputs share the journal's one.
+        let count = |name: &str| if name.ends_with(".journal") { 1 } else { partitions };
+        topics::create(&log, &needs, |name| Some(count(name))).await.unwrap();
         let formats = settings.topics.iter().map(|(name, topic)| (Arc::clone(name), topic.value));
         let codecs = Arc::new(Codecs::new(Arc::new(Embedded::in_memory().unwrap()), formats));
         assert!(topics::schemas(&codecs, &needs, true).await.unwrap().is_empty());
@@ -136,7 +138,10 @@ impl Driver {
             outages: outages.clone(),
             currency: "USD".into(),
             catalogue: settings.prices.catalogue.clone(),
-            partitions: needs.iter().map(|need| (Arc::clone(&need.name), partitions)).collect(),
+            partitions: needs
+                .iter()
+                .map(|need| (Arc::clone(&need.name), count(&need.name)))
+                .collect(),
         };
         let account =
             |name, limit| Arc::new(Mutex::new(Account::daily(name, limit, Money::ZERO, START)));
