@@ -12,7 +12,7 @@ use super::from_json;
 /// The same as [`from_json`] makes of it, but made only where it is asked for.
 pub fn shared(value: &Arc<Json>) -> Value {
     match **value {
-        Json::Object(_) => Part::new(value, Vec::new()),
+        Json::Object(_) => Part::value(value, Vec::new()),
         _ => from_json(value),
     }
 }
@@ -27,7 +27,7 @@ struct Part {
 }
 
 impl Part {
-    fn new(whole: &Arc<Json>, path: Vec<Box<str>>) -> Value {
+    fn value(whole: &Arc<Json>, path: Vec<Box<str>>) -> Value {
         Value::from_object(Part { whole: Arc::clone(whole), path, made: Mutex::default() })
     }
 
@@ -54,7 +54,7 @@ impl Object for Part {
         let value = match field {
             Json::Object(_) => {
                 let path = self.path.iter().cloned().chain([name.into()]).collect();
-                Part::new(&self.whole, path)
+                Part::value(&self.whole, path)
             }
             plain => from_json(plain),
         };
