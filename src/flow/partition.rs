@@ -36,7 +36,7 @@ impl Pending {
 const MOST: usize = 4_096;
 /// The same over all partitions, and what each of many may hold all the same.
 const MOST_TOGETHER: usize = 24_576;
-const LEAST: usize = 256;
+const LEAST: usize = 512;
 /// Their bytes.
 const MOST_BYTES: usize = 8 << 20;
 
