@@ -1,7 +1,7 @@
 //! An HTTP/1.1 answer, read as its bytes come (RFC 9112). Pure: it is given bytes, and says what they are. What is not
 //! understood is no answer; nothing is guessed.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use http::header::{
     CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
 };
@@ -158,7 +158,7 @@ fn head(buffer: &mut BytesMut, head_only: bool) -> Result<Option<Head>, Broken> 
         false => body(headers)?,
     };
     let keeps = certain && keeps(headers, newer);
-    let _ = buffer.split_to(length);
+    buffer.advance(length);
     Ok(Some(Head { response, keeps, body }))
 }
 
@@ -217,7 +217,7 @@ fn chunks(
                 if size > most.saturating_sub(taken.len()) {
                     return Err(Broken::TooLarge);
                 }
-                let _ = buffer.split_to(line);
+                buffer.advance(line);
                 *at = if size == 0 { Chunk::Trailers } else { Chunk::Data(size) };
             }
             Chunk::Data(0) => {
@@ -239,7 +239,7 @@ fn chunks(
                 let mut fields = [EMPTY_HEADER; MOST_FIELDS];
                 match httparse::parse_headers(buffer, &mut fields) {
                     Ok(Status::Complete((length, _))) => {
-                        let _ = buffer.split_to(length);
+                        buffer.advance(length);
                         return Ok(true);
                     }
                     Ok(Status::Partial) if buffer.len() <= LONGEST_HEAD => return Ok(false),
