@@ -1,7 +1,7 @@
 //! Connections without TLS, each driven by the call that uses it: no task of its own, so no hop between two tasks for
 //! each request and each answer. A connection carries one call at a time and is kept for the next; while a call waits it
 //! holds no memory but the socket's. HTTP/1.1 is spoken here and understood in [`super::answer`]: a client library costs
-//! twice the time, and 26 KB for each call that waits.
+//! nearly twice the time, and 26 KB for each call that waits.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
