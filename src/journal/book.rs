@@ -1,5 +1,5 @@
-//! The journal of one input partition: where its entries go, and how many of them are on their way. Neighbours share a
-//! partition of the journal.
+//! The journal of one input partition: where its entries go, and how many of them are on their way. Other inputs may
+//! share its partition of the journal.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

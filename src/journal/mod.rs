@@ -1,5 +1,5 @@
 //! The call journal: what makes *paid once* true. Every call of a model or a service writes an [`Intent`] before it and an
-//! [`Outcome`] after it, to a topic of the group, whose partitions inputs share. Who takes a partition over
+//! [`Outcome`] after it, to a topic of the group, whose partitions inputs may share. Who takes a partition over
 //! reads back what is not committed yet, and finished calls are answered from there.
 //!
 //! **What it promises.** An answer that is in the journal is never paid again, as long as the same thing is asked: the

@@ -228,11 +228,6 @@ pub fn input_of(record: &Record) -> Option<TopicPartition> {
     (!topic.is_empty()).then(|| TopicPartition { topic: topic.into(), partition })
 }
 
-/// Whether a record is about that input.
-pub fn is_about(record: &Record, input: &TopicPartition) -> bool {
-    input_of(record).is_some_and(|about| about == *input)
-}
-
 /// A text in pieces of at most [`INLINE`] bytes.
 fn cut(text: &str) -> impl Iterator<Item = &str> {
     let mut left = text;

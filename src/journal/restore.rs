@@ -53,9 +53,11 @@ pub async fn restore(
         }
         found.push((memory, high));
     }
-    // Beyond its end: the journal was made anew.
-    let low = |input: &Input| Some(input.progress.journal_low.max(0)).filter(|low| *low <= high);
-    let low = |input: &Input| low(input).unwrap_or(0);
+    let low = |input: &Input| match input.progress.journal_low {
+        low if (0..=high).contains(&low) => low,
+        // Not known, or beyond its end: the journal was made anew.
+        _ => 0,
+    };
     let Some(from) = read_for.iter().map(|index| low(&inputs[*index])).min() else {
         return Ok(found);
     };
@@ -174,8 +176,12 @@ pub async fn late(
     // Nobody may be left who asks.
     let Some(from) = looks.iter().map(|look| look.from).min() else { return Ok((found, 0)) };
     let until = read(writer, &at, from, i64::MAX, |record| {
-        let theirs = |look: &Look| record::is_about(&record, &look.input);
-        if record::is_of(&record, writer.run()) || !looks.iter().any(theirs) {
+        if record::is_of(&record, writer.run()) {
+            return;
+        }
+        let about = record::input_of(&record);
+        let theirs = |look: &Look| about.as_ref() == Some(&look.input);
+        if !looks.iter().any(theirs) {
             return;
         }
         for mut entry in record::read(&record).unwrap_or_default() {

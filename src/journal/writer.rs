@@ -159,8 +159,7 @@ fn ended() -> StreamError {
 impl Shared {
     async fn write(self: Arc<Self>) {
         // However it ends, nobody waits for it then.
-        let shared = Arc::clone(&self);
-        let _closes = Closes(&shared.queue);
+        let _closes = Closes(&self.queue);
         let mut linger = LINGER;
         loop {
             let jobs = self.queue.next(linger).await;
