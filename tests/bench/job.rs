@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use vivremotion::app::connect;
+use vivremotion::app::topics::JOURNAL;
 use vivremotion::base::clock::{Clock, SystemClock};
 use vivremotion::settings::{self, Process};
 use vivremotion::stream::{Follower, From, Log, Record, Topic};
@@ -138,11 +139,16 @@ impl Job {
 /// Makes the topics, so that all have what the plan says; those that are like their source are the engine's to make.
 async fn create(log: &dyn Log, plan: &Plan, name: &str) {
     let (out, costs) = (format!("{name}.out"), plan.costs(name));
-    let named = plan.sources(name).into_iter().chain([out, costs, format!("{name}.bench.journal")]);
+    let partitions = if log.name() == "kafka" { plan.partitions } else { 1 };
+    // As many as the engine would give it.
+    let journal = (format!("{name}.bench.journal"), partitions.min(JOURNAL));
+    let named = plan.sources(name).into_iter().chain([out, costs]);
     let topics: Vec<Topic> = named
-        .map(|name| Topic {
+        .map(|name| (name, partitions))
+        .chain([journal])
+        .map(|(name, partitions)| Topic {
             name: name.into(),
-            partitions: if log.name() == "kafka" { plan.partitions } else { 1 },
+            partitions,
             config: plan.topics.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
         })
         .collect();

@@ -52,15 +52,17 @@ fn measure(stage: &Stage, plans: [&Plan; 2]) -> [Done; 2] {
     done
 }
 
-/// The records are there when the engine starts: that their sender has more to do with many topics is not counted.
+/// The records are there when the engine starts: that their sender has more to do with many topics is not counted. Neither
+/// is the first half: a broker makes room in the index files of each new partition when it is first written to, which
+/// takes it milliseconds for each.
 async fn run(stage: &Stage, plan: &Plan) -> (f64, f64) {
-    let events = stage.pick(100_000, 2_000);
+    let events = stage.pick(200_000, 2_000);
     let mut job = Job::prepare(plan, &stage.services.dir("scale")).await;
     Job::send(Arc::clone(&job.log), job.events.clone(), 0..events).await;
     job.run();
     let seen = job.wait(events).await;
-    // While it is full: not the first and the last tenth.
-    let (from, to) = (events / 10, events - events / 10);
+    // While it is full: not the last tenth.
+    let (from, to) = (events / 2, events - events / 10);
     let took = seen[to].0 - seen[from].0;
     ((to - from) as f64 / took.as_secs_f64(), job.engine().memory().0)
 }
