@@ -3,7 +3,7 @@
 use super::cost::{Attempt, CostEvent, CostLine};
 use super::identity::{Identity, Origin};
 use super::ids::{AttemptId, Digest, EventId};
-use super::money::Money;
+use super::money::{Money, Room};
 use super::result::{Decision, Failure, OutputValue, PassageScore, ResultEvent, StageRun};
 use super::time::moment;
 use super::usage::Usage;
@@ -228,7 +228,12 @@ impl Put for Usage {
 
 impl Put for Money {
     fn put(&self, out: &mut Vec<u8>) -> Done {
-        Shown(self).put(out)
+        out.push(b'"');
+        for piece in self.pieces(&mut Room::default()) {
+            out.extend_from_slice(piece.as_bytes());
+        }
+        out.push(b'"');
+        Ok(())
     }
 }
 

@@ -57,16 +57,23 @@ impl Sum for Money {
     }
 }
 
-/// Plain decimal, without trailing zeros and without the currency: `0.0004`.
-impl fmt::Display for Money {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+/// Room for the text of an amount.
+#[derive(Default)]
+pub(super) struct Room {
+    whole: itoa::Buffer,
+    fraction: [u8; 10],
+}
+
+impl Money {
+    /// Its text in three pieces: the sign, whole units, and the point with what follows; an empty one where there is none.
+    /// The general way of showing numbers costs several times as much, and every event has many amounts.
+    pub(super) fn pieces(self, room: &mut Room) -> [&str; 3] {
         let (size, unit) = (self.0.unsigned_abs(), Money::UNIT.unsigned_abs());
-        if self.0 < 0 {
-            f.write_str("-")?;
-        }
-        write!(f, "{}", size / unit)?;
-        // Digit by digit: the general way with leading zeros costs several times as much, and every event has many amounts.
-        let (mut digits, mut rest) = ([b'0'; 10], (size % unit) as u32);
+        let (whole, mut rest) = match u64::try_from(size) {
+            Ok(size) => (room.whole.format(size / unit as u64), (size % unit as u64) as u32),
+            Err(_) => (room.whole.format(size / unit), (size % unit) as u32),
+        };
+        let digits = &mut room.fraction;
         digits[0] = b'.';
         for digit in digits[1..].iter_mut().rev() {
             *digit = b'0' + (rest % 10) as u8;
@@ -74,7 +81,15 @@ impl fmt::Display for Money {
         }
         let shown = digits.iter().rposition(|digit| (b'1'..=b'9').contains(digit));
         let shown = &digits[..shown.map_or(0, |last| last + 1)];
-        f.write_str(std::str::from_utf8(shown).unwrap_or_default())
+        let sign = if self.0 < 0 { "-" } else { "" };
+        [sign, whole, std::str::from_utf8(shown).unwrap_or_default()]
+    }
+}
+
+/// Plain decimal, without trailing zeros and without the currency: `0.0004`.
+impl fmt::Display for Money {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.pieces(&mut Room::default()).into_iter().try_for_each(|piece| f.write_str(piece))
     }
 }
 

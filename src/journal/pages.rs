@@ -108,8 +108,28 @@ impl Pages {
         recalled.map(|recalled| recalled.attempts()).unwrap_or_default()
     }
 
+    /// The answer that was given to that question at that place; where there is none asks, and keeps what is answered.
+    /// `ask` should be small or boxed: it is part of the future twice.
+    pub async fn once<T: Serialize + DeserializeOwned, E>(
+        &self,
+        key: &StageKey,
+        operation: &'static str,
+        digest: Digest,
+        ask: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        if self.bound.is_none() {
+            return ask.await;
+        }
+        if let Some(answer) = self.recall(key, operation, digest) {
+            return Ok(answer);
+        }
+        let answer = ask.await?;
+        self.keep(key, operation, digest, &answer);
+        Ok(answer)
+    }
+
     /// The answer that was given to that question at that place, if it was.
-    pub fn recall<T: DeserializeOwned>(
+    fn recall<T: DeserializeOwned>(
         &self,
         key: &StageKey,
         operation: &'static str,
@@ -127,16 +147,13 @@ impl Pages {
     }
 
     /// Keeps an answer.
-    pub fn keep<T: Serialize>(
+    fn keep<T: Serialize>(
         &self,
         key: &StageKey,
         operation: &'static str,
         digest: Digest,
         value: &T,
     ) {
-        if self.bound.is_none() {
-            return;
-        }
         let (ordinal, attempt) = {
             let mut open = self.open();
             let slot = (Arc::clone(&key.stage), key.item, operation);

@@ -146,6 +146,9 @@ pub fn records(
     let mut outputs = Vec::new();
     let mut value = Vec::new();
     let mut late = Vec::new();
+    // What comes around the entries is less than one of them.
+    let bytes: usize = pieces.iter().filter(needed).map(|piece| piece.size() + 1).sum();
+    let room = bytes.min(SHARED) + INTENT;
     for piece in pieces.iter().filter(needed) {
         let text = match &piece.text {
             Text::Ready(json) => json,
@@ -159,7 +162,10 @@ pub fn records(
             outputs.push(std::mem::take(&mut value));
         }
         match value.is_empty() {
-            true => value.extend_from_slice(head(run).as_bytes()),
+            true => {
+                value.reserve(room);
+                value.extend_from_slice(head(run).as_bytes());
+            }
             false => value.push(b','),
         }
         value.extend_from_slice(text);

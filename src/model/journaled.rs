@@ -5,7 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Call, ChatReply, ChatRequest, EmbedRequest, Model, ModelError, Role};
 use crate::event::ids::Digest;
@@ -16,13 +17,8 @@ pub struct Journaled(pub Arc<dyn Model>);
 #[async_trait]
 impl Model for Journaled {
     async fn chat(&self, request: &ChatRequest, call: &Call) -> Result<ChatReply, ModelError> {
-        let digest = of_chat(request);
-        if let Some(reply) = call.journal.recall(&call.key, "chat", digest) {
-            return Ok(reply);
-        }
-        let reply = self.0.chat(request, call).await?;
-        call.journal.keep(&call.key, "chat", digest, &reply);
-        Ok(reply)
+        let ask = self.0.chat(request, call);
+        call.journal.once(&call.key, "chat", of_chat(request), ask).await
     }
 
     async fn embed(
@@ -30,22 +26,28 @@ impl Model for Journaled {
         request: &EmbedRequest,
         call: &Call,
     ) -> Result<Vec<Vec<f32>>, ModelError> {
-        let digest = of_embed(request);
-        if let Some(Packed(packed)) = call.journal.recall(&call.key, "embeddings", digest)
-            && let Some(vectors) = packed.iter().map(|text| unpack(text)).collect()
-        {
-            return Ok(vectors);
-        }
-        let vectors = self.0.embed(request, call).await?;
-        let packed = Packed(vectors.iter().map(|vector| pack(vector)).collect());
-        call.journal.keep(&call.key, "embeddings", digest, &packed);
-        Ok(vectors)
+        let ask = async { self.0.embed(request, call).await.map(Packed) };
+        let packed = call.journal.once(&call.key, "embeddings", of_embed(request), ask).await;
+        packed.map(|Packed(vectors)| vectors)
     }
 }
 
 /// Vectors as base64 of their little-endian numbers: a third of what JSON numbers take.
-#[derive(Serialize, Deserialize)]
-struct Packed(Vec<String>);
+struct Packed(Vec<Vec<f32>>);
+
+impl Serialize for Packed {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(|vector| pack(vector)))
+    }
+}
+
+impl<'de> Deserialize<'de> for Packed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let texts = Vec::<String>::deserialize(deserializer)?;
+        let vectors = texts.iter().map(|text| unpack(text)).collect::<Option<_>>();
+        vectors.map(Packed).ok_or_else(|| D::Error::custom("it is no list of vectors"))
+    }
+}
 
 fn pack(vector: &[f32]) -> String {
     let bytes: Vec<u8> = vector.iter().flat_map(|number| number.to_le_bytes()).collect();

@@ -176,14 +176,8 @@ impl Stage for Built {
             body,
         };
         let digest = outgoing.digest();
-        let answer: Answer = match call.journal.recall(&call.key, "call", digest) {
-            Some(answer) => answer,
-            None => {
-                let answer = self.service.send(outgoing, call).await?;
-                call.journal.keep(&call.key, "call", digest, &answer);
-                answer
-            }
-        };
+        let answer = Box::pin(self.service.send(outgoing, call));
+        let answer: Answer = call.journal.once(&call.key, "call", digest, answer).await?;
         Ok(Reply {
             value: json!({ "status": answer.status, "body": answer.body }),
             ..Reply::default()

@@ -138,14 +138,9 @@ impl Stage for Built {
             max_tokens: self.kind.max_tokens.map(|tokens| tokens as usize),
         };
         let digest = digest(&self.kind, &ask);
-        let passages: Vec<Passage> = match call.journal.recall(&call.key, "retrieval", digest) {
-            Some(passages) => passages,
-            None => {
-                let found = self.collections.retrieve(&self.kind.collection, ask, call).await?;
-                call.journal.keep(&call.key, "retrieval", digest, &found);
-                found
-            }
-        };
+        let found = Box::pin(self.collections.retrieve(&self.kind.collection, ask, call));
+        let passages: Vec<Passage> =
+            call.journal.once(&call.key, "retrieval", digest, found).await?;
         let score = |p: &Passage| PassageScore { id: p.id.clone(), score: p.score };
         Ok(Reply {
             passages: passages.iter().map(score).collect(),
