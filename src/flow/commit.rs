@@ -34,23 +34,30 @@ impl Member {
     pub(super) fn start_commit(&mut self) {
         let now = Instant::now();
         let hurry = self.leaving || !self.draining.is_empty();
-        if self.outbox.due(hurry).is_none_or(|due| due > now) {
+        let due = self.outbox.due(hurry).is_some_and(|due| due <= now);
+        let look = self.looks_at_rest(now);
+        if !due && !look {
             return;
         }
         let Some(mut writer) = self.writer.take() else { return };
         // The membership first, the filter after: a partition that leaves in between makes the commit fail (R5).
         let fence = writer.fence();
         let (mut gone, partitions) = (0, &self.partitions);
-        let mut events = self.outbox.take(
-            |at, epoch| partitions.get(at).is_some_and(|p| p.tracker.epoch() == epoch),
-            |event| gone += event.consumed.size(),
-        );
+        let mut events = Vec::new();
+        if due {
+            events = self.outbox.take(
+                |at, epoch| partitions.get(at).is_some_and(|p| p.tracker.epoch() == epoch),
+                |event| gone += event.consumed.size(),
+            );
+        }
         self.held_bytes -= gone;
-        if events.is_empty() {
+        let resting = if look { self.resting(now) } else { Vec::new() };
+        if events.is_empty() && resting.is_empty() {
             self.writer = Some(writer);
             return;
         }
-        let mut chosen: BTreeMap<TopicPartition, Vec<i64>> = BTreeMap::new();
+        let mut chosen: BTreeMap<TopicPartition, Vec<i64>> =
+            resting.into_iter().map(|at| (at, Vec::new())).collect();
         for event in &events {
             chosen.entry(event.at.clone()).or_default().push(event.offset);
         }

@@ -48,6 +48,8 @@ pub struct Bounds {
     pub lane_depth: usize,
     /// Time that running events have when a partition is given up.
     pub drain: Duration,
+    /// Records of the journal that a restart may read in vain for an input that rested.
+    pub rested: i64,
 }
 
 impl Default for Bounds {
@@ -58,6 +60,8 @@ impl Default for Bounds {
             outbox: 64 << 20,
             lane_depth: 64,
             drain: Duration::from_secs(10),
+            // It takes less than a second.
+            rested: 4_096,
         }
     }
 }
@@ -120,6 +124,8 @@ pub struct Member {
     pub(super) flying: usize,
     pub(super) held_bytes: usize,
     pub(super) nonce: u64,
+    /// When the inputs were last looked at that rest.
+    pub(super) rest_seen: Instant,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) outages: Outages,
     pub(super) watch: Arc<dyn Watch>,
@@ -195,6 +201,7 @@ impl Member {
             flying: 0,
             held_bytes: 0,
             nonce: clock.draw() as u64,
+            rest_seen: Instant::now(),
             clock,
             outages,
             watch,

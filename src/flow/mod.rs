@@ -52,6 +52,7 @@ pub mod readings;
 pub mod recover;
 pub mod refusal;
 pub mod report;
+mod resting;
 pub mod run;
 pub mod schedule;
 pub mod scope;

@@ -23,13 +23,16 @@ use crate::stream::{Log, Output, StreamError, StreamErrorKind, TopicPartition};
 const LINGER: Duration = Duration::from_millis(5);
 const LINGER_EACH: Duration = Duration::from_micros(400);
 const LINGER_MOST: Duration = Duration::from_millis(100);
+/// Between two looks at where the journal ends. Other processes write to it, too, and an input that rests does not learn of
+/// it by what is written of itself.
+const LOOK: Duration = Duration::from_secs(60);
 /// Between two tries of a log that does not answer.
 const AGAIN: Backoff = Backoff { base: Duration::from_millis(100), most: Duration::from_secs(5) };
 
 /// Writes the journal of one group. Dropped, it stops; what is not written then was in flight.
 pub struct Writer {
     shared: Arc<Shared>,
-    task: JoinHandle<()>,
+    tasks: [JoinHandle<()>; 2],
 }
 
 /// What the handle and its task have in common.
@@ -53,13 +56,14 @@ impl Shared {
 }
 
 impl Writer {
-    /// Starts the task that writes to that topic of so many partitions. `run` tells this process from every other.
+    /// Starts the tasks that write to that topic of so many partitions. `run` tells this process from every other.
     pub fn start(log: Arc<dyn Log>, topic: Arc<str>, partitions: i32, run: u64) -> Self {
         let (ends, pending, bytes, queue) = Default::default();
         let partitions = partitions.max(1);
         let shared = Arc::new(Shared { log, topic, partitions, run, ends, pending, bytes, queue });
-        let task = tokio::spawn(Arc::clone(&shared).write());
-        Writer { shared, task }
+        let writing = tokio::spawn(Arc::clone(&shared).write());
+        let looking = tokio::spawn(Arc::clone(&shared).look());
+        Writer { shared, tasks: [writing, looking] }
     }
 
     /// The journal's topic.
@@ -140,7 +144,7 @@ impl Writer {
 impl Writer {
     /// Writes nothing more, also for those who still hold it: their member has left.
     pub fn stop(&self) {
-        self.task.abort();
+        self.tasks.iter().for_each(JoinHandle::abort);
         self.shared.queue.close();
     }
 }
@@ -198,6 +202,20 @@ impl Shared {
                     }
                 };
                 drop(asker.send(outcome));
+            }
+        }
+    }
+
+    async fn look(self: Arc<Self>) {
+        loop {
+            sleep(LOOK).await;
+            match self.log.extents(&self.topic).await {
+                Ok(extents) => {
+                    for extent in extents {
+                        self.learn(extent.at.partition, extent.high);
+                    }
+                }
+                Err(error) => tracing::debug!(%error, "where the journal ends is not known"),
             }
         }
     }

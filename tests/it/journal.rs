@@ -78,6 +78,40 @@ async fn what_is_committed_is_not_read_back() {
     assert_eq!(driver.costs().len(), 42);
 }
 
+/// Several inputs share a partition of the journal: how much is read back must not follow from what the others write.
+#[tokio::test(start_paused = true)]
+async fn what_others_wrote_while_an_input_rested_is_not_read_back() {
+    let mut driver = Driver::new(PRICED, TWO_STAGES).await;
+    driver.pipe(None, json!({ "text": "first" })).await;
+    driver.settled().await;
+    let committed = async |driver: &Driver| {
+        driver.log.committed("vivremotion.test", "in").await.unwrap().remove(0).1
+    };
+    let before = committed(&driver).await;
+    let of_others = Output {
+        topic: "vivremotion.test.journal".into(),
+        partition: Some(0),
+        key: Some("other/0".into()),
+        value: Some("{}".into()),
+        headers: Vec::new(),
+        timestamp: None,
+    };
+    driver.log.send(vec![of_others.clone(); 100]).await.unwrap();
+    driver.advance(Duration::from_secs(120)).await;
+    assert_eq!(committed(&driver).await, before, "that little is not worth a commit");
+    driver.log.send(vec![of_others; 5_000]).await.unwrap();
+    driver.advance(Duration::from_secs(120)).await;
+    let after = committed(&driver).await;
+    assert!(after.journal_low >= before.journal_low + 5_000, "{before:?} {after:?}");
+    assert_eq!((after.base, after.high), (before.base, before.high));
+    driver.advance(Duration::from_secs(600)).await;
+    assert_eq!(committed(&driver).await, after, "once is enough");
+    driver.crash().await;
+    driver.pipe(None, json!({ "text": "second" })).await;
+    driver.settled().await;
+    assert_eq!((driver.results(2).await.len(), driver.costs().len()), (2, 4));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_stop_in_order_leaves_nothing_unsettled() {
     let mut driver = Driver::new(PRICED, TWO_STAGES).await;

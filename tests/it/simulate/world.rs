@@ -126,6 +126,7 @@ impl<'b> World<'b> {
                 outbox: draws.pick(&[3_000, 1 << 20]),
                 lane_depth: draws.pick(&[1, 4, 64]),
                 drain: Duration::from_millis(draws.pick(&[100, 2_000, 20_000])),
+                rested: if seed.is_multiple_of(2) { 0 } else { Bounds::default().rested },
                 ..Bounds::default()
             },
             limits: Limits {
