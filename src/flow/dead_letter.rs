@@ -17,7 +17,7 @@ use crate::stream::{Headers, Output, header};
 const MAX_MESSAGE: usize = 1024;
 
 /// The dead letter of an event, with the attempts that were made for it.
-pub fn record(
+pub async fn record(
     emitter: &Emitter,
     known: &Known<'_>,
     refusal: &Refusal,
@@ -44,7 +44,7 @@ pub fn record(
     put("vivremotion.group", plan.group.to_string());
     put("vivremotion.digest", plan.digest.to_string());
     if let Some(journal) = &known.consumed.journal {
-        put(JOURNAL, journal.range().to_string());
+        put(JOURNAL, journal.range().await.to_string());
     }
     if let Some(request_id) = &known.who.request_id {
         put("vivremotion.request_id", request_id.to_string());

@@ -212,7 +212,8 @@ pub async fn emit(emitter: &Emitter, completed: &Completed) -> Result<Emitted, R
     let (outcome, refusal) = match &completed.verdict {
         Ok(()) => (Outcome::Completed, None),
         Err(refusal) => {
-            outputs.push(dead_letter::record(emitter, &known, refusal, &completed.attempts));
+            let letter = dead_letter::record(emitter, &known, refusal, &completed.attempts).await;
+            outputs.push(letter);
             (Outcome::Failed, Some(refusal.clone()))
         }
     };
@@ -256,7 +257,7 @@ pub async fn refuse(
             Err(error) => tracing::error!(%error, %topic, "a failed result can't be encoded"),
         }
     }
-    outputs.push(dead_letter::record(emitter, known, &refusal, &attempts));
+    outputs.push(dead_letter::record(emitter, known, &refusal, &attempts).await);
     Emitted::new(known.consumed, outputs, outcome, Some(refusal))
 }
 

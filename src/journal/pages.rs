@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
+use tokio::time::timeout;
 
 use super::book::Book;
 use super::entry::{Answer, Entry, Intent, Outcome, Place, What};
@@ -15,6 +17,11 @@ use super::memory::Recalled;
 use crate::event::cost::Attempt;
 use crate::event::ids::{AttemptId, Digest, EventId, StageKey};
 use crate::stream::StreamError;
+
+/// How long a dead letter waits for the journal.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(1);
+/// Records that may come to stand between those of an event that wait to be written.
+const GENEROUS: i64 = 1_000;
 
 /// What the events of a partition share of the journal.
 #[derive(Clone)]
@@ -32,12 +39,16 @@ pub struct Binding {
 }
 
 impl Binding {
-    /// Where everything stands that was written of the event until now, for a replay: the journal's partition, and a
-    /// range that is generous at its end, since records may still be on their way.
-    pub fn range(&self) -> Range {
-        const GENEROUS: i64 = 1_000;
-        let pending = i64::try_from(self.book.writer().pending()).unwrap_or(0);
-        let until = self.book.end() + pending + GENEROUS;
+    /// Where everything stands that was written of the event until now, for a replay. It waits until that is written; of a
+    /// journal that takes nothing in that time the end is a guess, and a generous one.
+    pub async fn range(&self) -> Range {
+        let writer = self.book.writer();
+        let written = timeout(WRITTEN_WITHIN, writer.flush()).await;
+        let unknown = match written {
+            Ok(()) => 0,
+            Err(_) => GENEROUS + i64::try_from(writer.pending()).unwrap_or(0),
+        };
+        let until = (self.book.end() + unknown).max(self.from);
         Range { partition: self.book.home(), from: self.from, until }
     }
 }

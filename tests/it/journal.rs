@@ -78,6 +78,18 @@ async fn what_is_committed_is_not_read_back() {
     assert_eq!(driver.costs().len(), 42);
 }
 
+/// A record of the journal about another input.
+fn of_others() -> Output {
+    Output {
+        topic: "vivremotion.test.journal".into(),
+        partition: Some(0),
+        key: Some("other/0".into()),
+        value: Some("{}".into()),
+        headers: Vec::new(),
+        timestamp: None,
+    }
+}
+
 /// Several inputs share a partition of the journal: how much is read back must not follow from what the others write.
 #[tokio::test(start_paused = true)]
 async fn what_others_wrote_while_an_input_rested_is_not_read_back() {
@@ -88,18 +100,10 @@ async fn what_others_wrote_while_an_input_rested_is_not_read_back() {
         driver.log.committed("vivremotion.test", "in").await.unwrap().remove(0).1
     };
     let before = committed(&driver).await;
-    let of_others = Output {
-        topic: "vivremotion.test.journal".into(),
-        partition: Some(0),
-        key: Some("other/0".into()),
-        value: Some("{}".into()),
-        headers: Vec::new(),
-        timestamp: None,
-    };
-    driver.log.send(vec![of_others.clone(); 100]).await.unwrap();
+    driver.log.send(vec![of_others(); 100]).await.unwrap();
     driver.advance(Duration::from_secs(120)).await;
     assert_eq!(committed(&driver).await, before, "that little is not worth a commit");
-    driver.log.send(vec![of_others; 5_000]).await.unwrap();
+    driver.log.send(vec![of_others(); 5_000]).await.unwrap();
     driver.advance(Duration::from_secs(120)).await;
     let after = committed(&driver).await;
     assert!(after.journal_low >= before.journal_low + 5_000, "{before:?} {after:?}");
@@ -237,6 +241,9 @@ async fn a_replay_finds_the_finished_stages_of_its_first_run() {
         \x20 second: { needs: [first], retry: { attempts: 1 }, generate: { model: flaky, prompt: x } }\n\
         sink: { topic: out, outputs: [second] }\n";
     let driver = Driver::new(PRICED, pipeline).await;
+    driver.advance(Duration::from_secs(1)).await;
+    // What other processes write there, this one does not see.
+    driver.log.send(vec![of_others(); 5_000]).await.unwrap();
     driver.pipe(Some("k"), json!({ "text": "hello" })).await;
     let letter = driver.dead_letters(1).await.remove(0);
     let header = |name| text_header(&letter, name);
