@@ -104,8 +104,8 @@ pub struct Digest(pub Uuid);
 
 impl Digest {
     /// Of these parts, in their order, each with its length before it. XXH3, since questions are long and every call asks
-    /// one: it tells texts apart that were not made to be mistaken for each other, and nobody gains by making two, as an
-    /// answer is looked for among those of the same event and place only.
+    /// one: it tells texts apart that were not made to be mistaken for each other, and nobody gains by making two, as the
+    /// answer to a question is looked for among those of the same event and place only.
     pub fn of(parts: &[&[u8]]) -> Self {
         let room = parts.iter().map(|part| part.len() + 8).sum();
         let mut text = Vec::with_capacity(room);
@@ -115,6 +115,11 @@ impl Digest {
         }
         let hash = XxHash3_128::oneshot(&text);
         Digest(uuid::Builder::from_custom_bytes(hash.to_be_bytes()).into_uuid())
+    }
+
+    /// Of a long answer, by BLAKE3: it is looked for among all of its input.
+    pub fn of_answer(text: &str) -> Self {
+        Digest(hash128("answer", &[text.as_bytes()]))
     }
 }
 

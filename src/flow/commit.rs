@@ -15,7 +15,8 @@ use super::partition::Partition;
 use super::unwritable;
 use crate::base::failpoint;
 use crate::stream::{
-    Batch, CommitError, LogWriter, Output, StreamError, StreamErrorKind, TopicPartition,
+    Batch, CommitError, CommitErrorKind, LogWriter, Output, StreamError, StreamErrorKind,
+    TopicPartition,
 };
 
 /// A batch on its way, with the writer that carries it.
@@ -51,7 +52,7 @@ impl Member {
             );
         }
         self.held_bytes -= gone;
-        let resting = if look { self.resting(now) } else { Vec::new() };
+        let resting = if look { self.rest(now) } else { Vec::new() };
         if events.is_empty() && resting.is_empty() {
             self.writer = Some(writer);
             return;
@@ -91,6 +92,7 @@ impl Member {
     ) -> Result<(), StreamError> {
         let Job { mut events, counts, chosen, batch, began } = job;
         let batch = Arc::unwrap_or_clone(batch);
+        self.resting.committing.clear();
         match outcome {
             Ok(()) => {
                 failpoint::reached("commit.before-settle");
@@ -102,12 +104,26 @@ impl Member {
                         }
                     }
                 }
+                // That inputs rest says nothing of what was written, or could not be.
+                if events.is_empty() {
+                    return Ok(());
+                }
                 let bytes: usize = events.iter().map(|event| event.consumed.size()).sum();
                 self.held_bytes -= bytes;
                 self.outbox.succeeded();
                 self.watch.committed(events.len(), batch.outputs.len(), began.elapsed());
                 Ok(())
             }
+            Err(CommitError { kind, message }) if events.is_empty() => match kind {
+                CommitErrorKind::Fenced | CommitErrorKind::Fatal => {
+                    Err(StreamError { kind: StreamErrorKind::Fatal, message })
+                }
+                // It is tried again at the next look.
+                _ => {
+                    tracing::debug!(%message, "inputs that rest were not committed");
+                    Ok(())
+                }
+            },
             Err(error) => {
                 self.watch.commit_failed(&error);
                 restore(&mut events, &counts, batch.outputs);
@@ -150,10 +166,12 @@ impl Member {
         Ok(())
     }
 
-    /// Whether a batch with events of that partition is on its way.
+    /// Whether a batch with progress of that partition is on its way.
     pub(super) fn commits(&self, at: &TopicPartition) -> bool {
+        let completed = |partition: &Partition| partition.tracker.completed() > 0;
         self.committing.is_some()
-            && self.partitions.get(at).is_some_and(|partition| partition.tracker.completed() > 0)
+            && (self.partitions.get(at).is_some_and(completed)
+                || self.resting.committing.contains(at))
     }
 }
 

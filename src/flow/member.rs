@@ -25,6 +25,7 @@ use super::outbox::{Limits, Outbox};
 use super::partition::{Partition, Pending};
 use super::readings::Readings;
 use super::recover::{self, HeldBack, READINGS, drop_held_back};
+use super::resting::Resting;
 use super::turns::Turns;
 use super::workers::Workers;
 use crate::base::clock::Clock;
@@ -124,8 +125,7 @@ pub struct Member {
     pub(super) flying: usize,
     pub(super) held_bytes: usize,
     pub(super) nonce: u64,
-    /// When the inputs were last looked at that rest.
-    pub(super) rest_seen: Instant,
+    pub(super) resting: Resting,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) outages: Outages,
     pub(super) watch: Arc<dyn Watch>,
@@ -201,7 +201,7 @@ impl Member {
             flying: 0,
             held_bytes: 0,
             nonce: clock.draw() as u64,
-            rest_seen: Instant::now(),
+            resting: Resting::default(),
             clock,
             outages,
             watch,

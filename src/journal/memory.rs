@@ -286,7 +286,7 @@ fn answered(answer: Answer, parts: &mut HashMap<Digest, Parts>) -> Option<(Slot,
         (Some(value), _) => value,
         (None, Some(of)) => {
             let Parts { text, .. } = parts.remove(&of)?;
-            let whole = Digest::of(&[text.as_bytes()]) == of;
+            let whole = Digest::of_answer(&text) == of;
             Arc::from(RawValue::from_string(text).ok().filter(|_| whole)?)
         }
         (None, None) => return None,

@@ -39,17 +39,17 @@ pub struct Binding {
 }
 
 impl Binding {
-    /// Where everything stands that was written of the event until now, for a replay. It waits until that is written; of a
-    /// journal that takes nothing in that time the end is a guess, and a generous one.
+    /// Where everything stands that was written of the event until now, for a replay. Where some of it is on its way it
+    /// waits until that is written; of a journal that takes longer than that the end is a guess, and a generous one.
     pub async fn range(&self) -> Range {
-        let writer = self.book.writer();
-        let written = timeout(WRITTEN_WITHIN, writer.flush()).await;
-        let unknown = match written {
-            Ok(()) => 0,
-            Err(_) => GENEROUS + i64::try_from(writer.pending()).unwrap_or(0),
+        let (book, writer) = (&self.book, self.book.writer());
+        let known = book.pending() == 0 || timeout(WRITTEN_WITHIN, writer.settled()).await.is_ok();
+        let unknown = match known {
+            true => 0,
+            false => GENEROUS + i64::try_from(writer.pending()).unwrap_or(0),
         };
-        let until = (self.book.end() + unknown).max(self.from);
-        Range { partition: self.book.home(), from: self.from, until }
+        let until = (book.end() + unknown).max(self.from);
+        Range { partition: book.home(), from: self.from, until }
     }
 }
 

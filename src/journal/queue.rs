@@ -1,4 +1,4 @@
-//! What waits to be written to the journal. Who writes is woken when the first entry comes, when somebody waits for one,
+//! What waits to be written to the journal. Who writes is woken when the first entry comes, when one is urgent,
 //! and when a batch is full: not for each.
 
 use std::collections::VecDeque;
@@ -20,6 +20,8 @@ const TOGETHER_BYTES: usize = 4 << 20;
 pub(super) struct Job {
     pub(super) entries: Option<(Arc<Input>, Vec<Piece>)>,
     pub(super) durable: Option<oneshot::Sender<Result<(), StreamError>>>,
+    /// Whether who waits has no time for others to come along.
+    pub(super) urgent: bool,
 }
 
 impl Job {
@@ -54,14 +56,14 @@ struct Waiting {
     jobs: VecDeque<Job>,
     entries: usize,
     bytes: usize,
-    askers: usize,
+    urgent: usize,
     closed: bool,
 }
 
 impl Waiting {
     /// Whether it should not wait for more.
     fn is_urgent(&self) -> bool {
-        self.askers > 0 || self.entries >= TOGETHER || self.bytes >= TOGETHER_BYTES
+        self.urgent > 0 || self.entries >= TOGETHER || self.bytes >= TOGETHER_BYTES
     }
 }
 
@@ -79,7 +81,7 @@ impl Queue {
         let (first, urgent) = (waiting.jobs.is_empty(), waiting.is_urgent());
         waiting.entries += job.len();
         waiting.bytes += job.bytes();
-        waiting.askers += usize::from(job.durable.is_some());
+        waiting.urgent += usize::from(job.urgent);
         waiting.jobs.push_back(job);
         let wake = first || (waiting.is_urgent() && !urgent);
         drop(waiting);
@@ -107,7 +109,7 @@ impl Queue {
         {
             entries += job.len();
             bytes += job.bytes();
-            waiting.askers -= usize::from(job.durable.is_some());
+            waiting.urgent -= usize::from(job.urgent);
             taken.push(job);
         }
         waiting.entries -= entries;

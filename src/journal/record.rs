@@ -117,7 +117,7 @@ pub fn pieces(entry: Entry) -> Vec<Piece> {
     if let What::Outcome(Outcome { answer: Some(answer), .. }) = &mut what
         && let Some(value) = answer.value.take_if(|value| value.get().len() > INLINE)
     {
-        let of = Digest::of(&[value.get().as_bytes()]);
+        let of = Digest::of_answer(value.get());
         answer.parts = Some(of);
         let part = |(text, index): (&str, u32)| Part { of, index, text: text.to_owned() };
         all.extend(cut(value.get()).zip(0..).map(|cut| piece(&What::Part(part(cut)))));
@@ -146,9 +146,7 @@ pub fn records(
     let mut outputs = Vec::new();
     let mut value = Vec::new();
     let mut late = Vec::new();
-    // What comes around the entries is less than one of them.
-    let bytes: usize = pieces.iter().filter(needed).map(|piece| piece.size() + 1).sum();
-    let room = bytes.min(SHARED) + INTENT;
+    let mut left: usize = pieces.iter().filter(needed).map(|piece| piece.size() + 1).sum();
     for piece in pieces.iter().filter(needed) {
         let text = match &piece.text {
             Text::Ready(json) => json,
@@ -163,12 +161,14 @@ pub fn records(
         }
         match value.is_empty() {
             true => {
-                value.reserve(room);
+                // What comes around the entries is less than one of them.
+                value.reserve(left.min(SHARED) + INTENT);
                 value.extend_from_slice(head(run).as_bytes());
             }
             false => value.push(b','),
         }
         value.extend_from_slice(text);
+        left = left.saturating_sub(piece.size() + 1);
     }
     outputs.push(value);
     let (journal, partition) = home;

@@ -130,7 +130,11 @@ pub async fn of_event(
     for range in ranges {
         let Range { partition, from, until } = *range;
         let at = TopicPartition { topic: Arc::clone(writer.topic()), partition };
-        let until = until.min(from.saturating_add(MAX_RANGE));
+        let most = from.saturating_add(MAX_RANGE);
+        if until > most {
+            tracing::warn!(%event, %range, "only the first {MAX_RANGE} records are read for this replay");
+        }
+        let until = until.min(most);
         read(writer, &at, from, until, |record| {
             let entries = record::read(&record).unwrap_or_default();
             // Each run of a replay has an input record of its own; they are one event.

@@ -100,8 +100,17 @@ impl Writer {
 
     /// Waits until all that was appended before is written, or can't be.
     pub async fn flush(&self) {
+        self.written(true).await;
+    }
+
+    /// The same, in its time.
+    pub async fn settled(&self) {
+        self.written(false).await;
+    }
+
+    async fn written(&self, urgent: bool) {
         let (durable, done) = oneshot::channel();
-        self.shared.queue.push(Job { entries: None, durable: Some(durable) });
+        self.shared.queue.push(Job { entries: None, durable: Some(durable), urgent });
         drop(done.await);
     }
 
@@ -114,7 +123,8 @@ impl Writer {
         let pieces = record::pieces(entry);
         input.pending.fetch_add(pieces.len(), Ordering::Relaxed);
         self.shared.pending.fetch_add(pieces.len(), Ordering::Relaxed);
-        let job = Job { entries: Some((Arc::clone(input), pieces)), durable };
+        let urgent = durable.is_some();
+        let job = Job { entries: Some((Arc::clone(input), pieces)), durable, urgent };
         self.shared.bytes.fetch_add(job.bytes(), Ordering::Relaxed);
         self.shared.queue.push(job);
     }
