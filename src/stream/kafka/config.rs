@@ -4,6 +4,7 @@
 //! [`KafkaConfig::check`] refuses them by name, before anything connects.
 
 use std::fmt;
+use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
@@ -21,6 +22,16 @@ const RECORD_TIMEOUT_MS: u64 = 10_000;
 /// for its answer, such as the end of a transaction, is not told: it is no warning, no error, and the client repeats the
 /// request in silence.
 pub(super) const WATCHED: &str = "broker";
+
+/// How long a member may be silent, by the client's settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Times {
+    /// After this long without a heartbeat the group gives it up.
+    pub(super) session: Duration,
+    /// Who stood still for this long may be given up: the last heartbeat may have been as much earlier as heartbeats lie
+    /// apart.
+    pub(super) stillness: Duration,
+}
 
 /// How to reach a cluster. Secrets come in resolved; `Debug` shows the names of settings, never their values.
 #[derive(Clone, Default)]
@@ -101,6 +112,19 @@ impl KafkaConfig {
                 message: format!("`{name}` can't be set under `client`: {reason}"),
             }),
         }
+    }
+
+    /// The times of a member's session; where the user sets none the client's own.
+    pub(super) fn times(&self) -> Times {
+        let set = |name: &str, usual: u64| {
+            let set = self.client.iter().rev().find(|(set, _)| set == name);
+            let millis = set.and_then(|(_, value)| value.parse().ok());
+            Duration::from_millis(millis.unwrap_or(usual))
+        };
+        let session = set("session.timeout.ms", 45_000);
+        let heartbeat = set("heartbeat.interval.ms", 3_000);
+        // With heartbeats as rare as sessions are long nobody could ever be sure.
+        Times { session, stillness: session.saturating_sub(heartbeat).max(session / 3) }
     }
 
     /// Metadata, offsets, extents: no group, no records.

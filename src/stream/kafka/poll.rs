@@ -16,6 +16,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message as _};
 use tokio::time::Instant;
 
+use super::config::Times;
 use super::copy::copy;
 use super::member::{MemberConsumer, Rebalance, Shared};
 use super::orphans::Census;
@@ -63,7 +64,8 @@ pub(super) struct Poll {
     pub(super) shared: Arc<Shared>,
     /// After this long without an answer the group may have given us up.
     pub(super) session: Duration,
-    /// Beats with every round: what runs of our partitions halts when this thread stands still for a session.
+    /// Beats with every round: what runs of our partitions halts when this thread stood still for so long that they may be
+    /// somebody else's.
     alive: Arc<Halt>,
     outlet: Outlet,
     full_since: Option<Instant>,
@@ -94,7 +96,7 @@ impl Poll {
     pub(super) fn new(
         consumer: Arc<MemberConsumer>,
         membership: Membership,
-        session: Duration,
+        Times { session, stillness }: Times,
         shared: Arc<Shared>,
         outlet: Outlet,
     ) -> Self {
@@ -104,7 +106,7 @@ impl Poll {
             membership,
             shared,
             session,
-            alive: Halt::unless_beating(session),
+            alive: Halt::unless_beating(stillness),
             outlet,
             full_since: None,
             assigned: HashMap::new(),

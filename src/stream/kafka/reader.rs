@@ -21,8 +21,6 @@ use crate::stream::{
 
 /// Deliveries between the thread and `next`: batches of up to 512 records or about 1 MiB.
 const QUEUE: usize = 8;
-/// What a broker uses when the setting is absent.
-const SESSION: Duration = Duration::from_secs(45);
 
 /// Reads for a group member.
 pub struct KafkaReader {
@@ -47,7 +45,7 @@ impl KafkaReader {
         let (leave, left) = oneshot::channel();
         let (started, start) = oneshot::channel();
         let client = config.member(&membership.group, &membership.instance);
-        let session = session(config);
+        let times = config.times();
         let common = shared.clone();
         let body = move || {
             common.runs_on(thread::current());
@@ -72,7 +70,7 @@ impl KafkaReader {
                 if let Some(started) = started.take() {
                     let _ = started.send(Ok(()));
                 }
-                let poll = Poll::new(consumer, membership.clone(), session, common.clone(), outlet);
+                let poll = Poll::new(consumer, membership.clone(), times, common.clone(), outlet);
                 let (after, carried) = poll.run();
                 outlet = carried;
                 if after == After::Stop {
@@ -202,11 +200,6 @@ impl Drop for KafkaReader {
     fn drop(&mut self) {
         self.shared.close();
     }
-}
-
-fn session(config: &KafkaConfig) -> Duration {
-    let set = config.client.iter().find(|(name, _)| name == "session.timeout.ms");
-    set.and_then(|(_, value)| value.parse().ok()).map_or(SESSION, Duration::from_millis)
 }
 
 fn gone() -> StreamError {

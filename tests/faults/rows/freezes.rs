@@ -10,10 +10,11 @@ use crate::time;
 /// What an instance says that found another one of its name.
 const TAKEN: &str = "runs with this instance's name";
 
-/// F7: frozen past its session, and past the longest time between two polls.
+/// F7: frozen almost for its session, so that it has ended if the last heartbeat was a while ago; past its session; and past
+/// the longest time between two polls.
 pub fn frozen(stage: &Stage) -> Outcome {
     let events = stage.events(1_000, 10_000);
-    let freezes = stage.pick(vec![12, 35], vec![20, 60, 120, 20, 60, 120]);
+    let freezes = stage.pick(vec![5, 12, 5, 35, 5], vec![5, 20, 5, 60, 5, 120, 5, 20, 60, 120]);
     let total: u64 = freezes.iter().sum();
     let mut plan = Plan::new(events, total as f64 + 10.0 * freezes.len() as f64);
     plan.client = "session.timeout.ms: 6000, max.poll.interval.ms: 30000";

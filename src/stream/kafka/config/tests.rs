@@ -1,5 +1,7 @@
 use super::super::producer::is_trouble;
-use super::{KafkaConfig, refusal};
+use std::time::Duration;
+
+use super::{KafkaConfig, Times, refusal};
 use crate::stream::StreamErrorKind;
 
 fn with(name: &str, value: &str) -> KafkaConfig {
@@ -34,6 +36,18 @@ fn every_setting_of_a_member_and_a_producer_that_we_make_is_our_own_or_a_default
             assert!(known, "`{name}` is set by the engine and could be set by the user too");
         }
     }
+}
+
+#[test]
+fn a_member_stands_still_no_longer_than_a_session_less_a_heartbeat() {
+    let seconds = |session, stillness| Times {
+        session: Duration::from_secs(session),
+        stillness: Duration::from_secs(stillness),
+    };
+    assert_eq!(with("client.id", "x").times(), seconds(45, 42));
+    assert_eq!(with("session.timeout.ms", "10000").times(), seconds(10, 7));
+    assert_eq!(with("session.timeout.ms", "3000").times(), seconds(3, 1));
+    assert_eq!(with("heartbeat.interval.ms", "15000").times(), seconds(45, 30));
 }
 
 #[test]
