@@ -56,7 +56,7 @@ fn measure(stage: &Stage, plans: [&Plan; 2]) -> [Done; 2] {
 /// is the first half: a broker makes room in the index files of each new partition when it is first written to, which
 /// takes it milliseconds for each.
 async fn run(stage: &Stage, plan: &Plan) -> (f64, f64) {
-    let events = stage.pick(200_000, 2_000);
+    let events = stage.pick(100_000, 2_000);
     let mut job = Job::prepare(plan, &stage.services.dir("scale")).await;
     Job::send(Arc::clone(&job.log), job.events.clone(), 0..events).await;
     job.run();
