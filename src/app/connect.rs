@@ -27,8 +27,7 @@ use crate::stream::local;
 use crate::stream::{Log, StreamError, StreamErrorKind};
 
 /// Between two questions to a service that is not there yet.
-pub(super) const PAUSES: Backoff =
-    Backoff { base: Duration::from_millis(500), most: Duration::from_secs(10) };
+const PAUSES: Backoff = Backoff { base: Duration::from_millis(500), most: Duration::from_secs(10) };
 
 /// Why something could not be connected.
 #[derive(Debug, Clone, PartialEq, Eq)]

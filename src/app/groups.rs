@@ -6,7 +6,6 @@ use std::sync::Arc;
 use futures::future::try_join_all;
 use tokio::sync::watch;
 
-use super::connect::PAUSES;
 use crate::base::clock::Clock;
 use crate::flow::Line;
 use crate::flow::gate::Gate;
@@ -63,29 +62,8 @@ pub async fn work(
     let gate = Gate::default();
     let mut members = Vec::new();
     for (group, lines) in groups {
+        let member = member(log, (&group, lines), working, clock, outages, workers, &gate).await?;
         let (mut stop, mut failed, fail) = (stop.clone(), failed.clone(), fail.clone());
-        let mut patience = outages.patience();
-        let joined = async {
-            loop {
-                let lines = lines.clone();
-                let member = member(log, (&group, lines), working, clock, outages, workers, &gate);
-                match member.await {
-                    // It answered at the start, but may be away again.
-                    Err(error) if error.kind == StreamErrorKind::Unavailable => {
-                        let draw = clock.draw() as u64;
-                        patience.turn(&log.name().into(), &error, &PAUSES, draw).await;
-                    }
-                    done => {
-                        patience.answered();
-                        return done;
-                    }
-                }
-            }
-        };
-        let member = tokio::select! {
-            joined = joined => joined?,
-            _ = stop.wait_for(|stop| *stop) => break,
-        };
         let asked = async move {
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => {}

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
-use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -37,8 +36,6 @@ use vivremotion::stream::{
     Guarantee, Log, OnCorruptProgress, Output, Record, StreamError, Topic, TopicPartition, header,
 };
 
-use super::away::Away;
-
 /// The held clock's start: 2026-11-22T00:00:00Z.
 pub const START: i64 = 1_795_305_600_000;
 
@@ -50,8 +47,6 @@ pub struct Driver {
     pub log: Memory,
     pub outages: Outages,
     pub codecs: Arc<Codecs>,
-    /// Joins that the log will fail, since it is away.
-    pub away: Arc<AtomicUsize>,
     lines: Vec<Arc<Line>>,
     working: Working,
     clock: Arc<dyn Clock>,
@@ -175,7 +170,6 @@ impl Driver {
             log,
             outages,
             codecs,
-            away: Arc::default(),
             lines,
             working,
             clock,
@@ -194,8 +188,7 @@ impl Driver {
     fn start(&mut self) {
         let (stop, stopped) = watch::channel(false);
         self.stop = stop;
-        let log = Away { log: self.log.clone(), joins: Arc::clone(&self.away) };
-        let log: Arc<dyn Log> = Arc::new(log);
+        let log: Arc<dyn Log> = Arc::new(self.log.clone());
         let (lines, working) = (self.lines.clone(), self.working.clone());
         let (clock, outages) = (Arc::clone(&self.clock), self.outages.clone());
         self.member = tokio::spawn(async move {
