@@ -15,7 +15,7 @@ const USUAL: u64 = 1_048_588;
 /// Bytes that the headers of a dead letter may need beside its record.
 const REASONS: u64 = 64 << 10;
 /// Partitions of a call journal that is made here: each is a request of its own, every few milliseconds. Where inputs have
-/// more, they share them, and who takes one over reads what was done meanwhile of the others, too.
+/// more, they share them, and who takes one over reads some of what was done meanwhile of the others, too.
 pub const JOURNAL: i32 = 32;
 
 /// What a topic is for.

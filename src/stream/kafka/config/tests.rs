@@ -1,6 +1,6 @@
-use super::super::producer::is_trouble;
 use std::time::Duration;
 
+use super::super::producer::is_trouble;
 use super::{KafkaConfig, Times, refusal};
 use crate::stream::StreamErrorKind;
 
