@@ -85,6 +85,11 @@ fn own_stories() -> Vec<Story> {
             run: |world| members::hand_over(world).boxed_local(),
         },
         Story {
+            name: "reading_goes_on_while_a_member_looks_at_its_group",
+            needs: &[Need::Kafka],
+            run: |world| members::watched(world).boxed_local(),
+        },
+        Story {
             name: "a_batch_of_a_partition_that_was_given_up_is_stale",
             needs: &[Need::Kafka],
             run: |world| faults::given_up(world).boxed_local(),

@@ -193,8 +193,9 @@ impl Log for KafkaLog {
         .await?;
         let shared = Arc::new(Shared::new());
         let lookup = self.lookup.clone();
-        let writer = KafkaWriter::open(&self.config, &membership, lookup, shared.clone()).await?;
-        let reader = KafkaReader::join(&self.config, membership, shared).await?;
+        let writer =
+            KafkaWriter::open(&self.config, &membership, lookup.clone(), shared.clone()).await?;
+        let reader = KafkaReader::join(&self.config, membership, lookup, shared).await?;
         Ok((Box::new(reader), Box::new(writer)))
     }
 }

@@ -3,17 +3,24 @@
 //! before its session ends is given its seat without a rebalance: the second round never comes, the group is stable, and
 //! the partition has no owner until somebody else joins or leaves. Hence every member looks now and then whether all
 //! partitions are taken, and has the group balanced again when some are not.
+//!
+//! A thread of its own looks, with a client that fetches nothing: a broker answers the questions of one connection one
+//! after the other, so that the reader's would wait for its fetch each time, half a second for every topic when no records
+//! come, and nothing would be read meanwhile.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 use rdkafka::groups::GroupMemberInfo;
+use tokio::sync::oneshot::error::TryRecvError;
+use tokio::sync::oneshot::{Receiver, Sender, channel};
 use tokio::time::Instant;
 
-use super::member::MemberConsumer;
+use super::lookup::Lookup;
 use super::poll::Poll;
 use crate::stream::TopicPartition;
 
@@ -42,13 +49,21 @@ pub(super) enum View {
 
 /// When to look, and what to make of it.
 pub(super) struct Census {
+    /// What was seen before counts for nothing.
+    since: Instant,
     due: Instant,
     suspects: Option<BTreeSet<TopicPartition>>,
 }
 
+/// A look that is on its way.
+pub(super) struct Look {
+    begun: Instant,
+    seen: Receiver<View>,
+}
+
 impl Census {
     pub(super) fn new(now: Instant) -> Self {
-        Census { due: now + SOON, suspects: None }
+        Census { since: now, due: now + SOON, suspects: None }
     }
 
     /// Partitions came or went.
@@ -58,6 +73,11 @@ impl Census {
 
     pub(super) fn is_due(&self, now: Instant) -> bool {
         now >= self.due
+    }
+
+    /// Whether what was seen by a look that began then may be judged: nothing moved meanwhile.
+    pub(super) fn holds(&self, begun: Instant) -> bool {
+        begun >= self.since
     }
 
     /// Whether the group is to be balanced again: the same partitions had no owner when it was looked at before, too.
@@ -81,14 +101,34 @@ impl Poll {
     /// Has the group balanced again when partitions have no owner.
     pub(super) fn look_for_orphans(&mut self) {
         let busy = self.draining.is_some() || self.after.is_some() || self.shared.closing();
-        if busy || !self.census.is_due(Instant::now()) {
+        if let Some(look) = &mut self.look {
+            let view = match look.seen.try_recv() {
+                Ok(view) => view,
+                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Closed) => View::Moving,
+            };
+            let begun = look.begun;
+            self.look = None;
+            if !busy && self.census.holds(begun) {
+                self.judge(view);
+            }
             return;
         }
-        let topics = self.membership.topics.iter().map(|(topic, _)| Arc::clone(topic));
-        let view = match counts(&self.consumer, topics) {
-            Some(counts) => view(&self.consumer, &self.membership.group, &counts),
-            None => View::Moving,
-        };
+        let now = Instant::now();
+        if busy || !self.census.is_due(now) {
+            return;
+        }
+        let lookup = Arc::clone(&self.lookup);
+        let group = Arc::clone(&self.membership.group);
+        let topics = self.membership.topics.iter().map(|(topic, _)| Arc::clone(topic)).collect();
+        let (told, seen) = channel();
+        let body = move || look(&lookup, &group, topics, told);
+        // Where there is no room for a thread the look ends at once, as one that could not ask.
+        drop(thread::Builder::new().name("kafka-census".to_owned()).spawn(body));
+        self.look = Some(Look { begun: now, seen });
+    }
+
+    fn judge(&mut self, view: View) {
         if view == View::Whole && self.stirred {
             self.stirred = self.subscribe(None).is_err();
         }
@@ -111,38 +151,40 @@ impl Poll {
     }
 }
 
-/// Asks the broker.
-fn view(consumer: &MemberConsumer, group: &str, topics: &[(Arc<str>, i32)]) -> View {
-    let Ok(found) = consumer.fetch_group_list(Some(group), ANSWER) else { return View::Moving };
+/// Asks the broker, for as long as somebody wants to know.
+fn look(lookup: &Lookup, group: &str, topics: Vec<Arc<str>>, told: Sender<View>) {
+    let mut places = BTreeSet::new();
+    for topic in topics {
+        if told.is_closed() {
+            return;
+        }
+        let Ok(found) = lookup.places(&topic) else {
+            drop(told.send(View::Moving));
+            return;
+        };
+        places.extend(found);
+    }
+    // Nobody wants it any more when it can't be sent.
+    drop(told.send(view(lookup, group, places)));
+}
+
+/// Which of `places` have no owner.
+fn view(lookup: &Lookup, group: &str, places: BTreeSet<TopicPartition>) -> View {
+    let found = lookup.client().and_then(|client| client.fetch_group_list(Some(group), ANSWER));
+    let Ok(found) = found else { return View::Moving };
     let Some(stable) = found.groups().iter().find(|one| one.state() == "Stable") else {
         return View::Moving;
     };
-    let owned = stable.members().iter().map(|member| GroupMemberInfo::assignment(member));
-    let mut orphans: BTreeSet<TopicPartition> = topics
-        .iter()
-        .flat_map(|(topic, count)| {
-            (0..*count).map(|partition| TopicPartition { topic: Arc::clone(topic), partition })
-        })
-        .collect();
-    for assignment in owned {
+    let mut orphans = places;
+    for member in stable.members() {
         // One that can't be read may have anything.
-        let Some(places) = read(assignment.unwrap_or_default()) else { return View::Moving };
-        orphans.retain(|orphan| !places.contains(orphan));
+        let owned = GroupMemberInfo::assignment(member).unwrap_or_default();
+        let Some(owned) = read(owned) else { return View::Moving };
+        for place in &owned {
+            orphans.remove(place);
+        }
     }
     if orphans.is_empty() { View::Whole } else { View::Orphans(orphans) }
-}
-
-/// How many partitions each topic has; none when it can't be told.
-fn counts(
-    consumer: &MemberConsumer,
-    topics: impl Iterator<Item = Arc<str>>,
-) -> Option<Vec<(Arc<str>, i32)>> {
-    let count = |topic: Arc<str>| {
-        let found = consumer.fetch_metadata(Some(&topic), ANSWER).ok()?;
-        let partitions = found.topics().first()?.partitions().len();
-        Some((topic, i32::try_from(partitions).ok()?))
-    };
-    topics.map(count).collect()
 }
 
 /// An assignment of the consumer protocol: version, then topics with their partitions; nothing is the empty one.

@@ -18,8 +18,9 @@ use tokio::time::Instant;
 
 use super::config::Times;
 use super::copy::copy;
+use super::lookup::Lookup;
 use super::member::{MemberConsumer, Rebalance, Shared};
-use super::orphans::Census;
+use super::orphans::{Census, Look};
 use super::outlet::{Delivered, Outlet};
 use super::{fault, offsets};
 use crate::base::halt::Halt;
@@ -76,6 +77,9 @@ pub(super) struct Poll {
     paused: HashSet<TopicPartition>,
     pub(super) draining: Option<Draining>,
     pub(super) census: Census,
+    pub(super) look: Option<Look>,
+    /// For questions that must not wait for a fetch.
+    pub(super) lookup: Arc<Lookup>,
     /// The subscription has a topic that does not exist, so that the client joined again.
     pub(super) stirred: bool,
     pub(super) after: Option<After>,
@@ -98,6 +102,7 @@ impl Poll {
         membership: Membership,
         Times { session, stillness }: Times,
         shared: Arc<Shared>,
+        lookup: Arc<Lookup>,
         outlet: Outlet,
     ) -> Self {
         Poll {
@@ -114,6 +119,8 @@ impl Poll {
             paused: HashSet::new(),
             draining: None,
             census: Census::new(Instant::now()),
+            look: None,
+            lookup,
             stirred: false,
             after: None,
         }

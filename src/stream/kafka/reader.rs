@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 use super::config::KafkaConfig;
 use super::fault;
+use super::lookup::Lookup;
 use super::member::{Shared, subscribe};
 use super::outlet::{Delivered, Outlet};
 use super::poll::{After, Poll};
@@ -39,6 +40,7 @@ impl KafkaReader {
     pub(super) async fn join(
         config: &KafkaConfig,
         membership: Membership,
+        lookup: Arc<Lookup>,
         shared: Arc<Shared>,
     ) -> Result<Self, StreamError> {
         let (sender, incoming) = channel(QUEUE);
@@ -70,7 +72,8 @@ impl KafkaReader {
                 if let Some(started) = started.take() {
                     let _ = started.send(Ok(()));
                 }
-                let poll = Poll::new(consumer, membership.clone(), times, common.clone(), outlet);
+                let (membership, lookup) = (membership.clone(), Arc::clone(&lookup));
+                let poll = Poll::new(consumer, membership, times, common.clone(), lookup, outlet);
                 let (after, carried) = poll.run();
                 outlet = carried;
                 if after == After::Stop {

@@ -1,7 +1,7 @@
 //! What goes right: starts, restarts, hand-overs, followers, the probe.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
@@ -229,6 +229,27 @@ pub async fn follow(world: &World) {
     producer.commit_transaction(WAIT).unwrap();
     let read = timeout(WAIT, late.next(WAIT)).await.unwrap().unwrap();
     assert_eq!(read[0].value.as_deref(), Some(b"open".as_slice()));
+}
+
+/// A member looks three seconds after its assignment whether all partitions of its group have an owner, which is a question
+/// for each topic. Behind the reader's fetches each of them would wait for half a second.
+pub async fn watched(world: &World) {
+    let log = log(world);
+    let mut inputs = Vec::new();
+    for n in 0..24 {
+        inputs.push(topic(&log, &world.name(&format!("in-{n}")), 1).await);
+    }
+    let mut membership = membership(&world.name("group"), "a", &inputs[0], From::Earliest);
+    membership.topics = inputs.iter().map(|input| (input.clone(), From::Earliest)).collect();
+    let (mut reader, _writer): Sides = log.join(membership).await.unwrap();
+    all_assigned(&mut reader, inputs.len()).await;
+    let since = Instant::now();
+    while since.elapsed() < Duration::from_secs(5) {
+        log.send(numbered(&inputs[0], None, 0..1)).await.unwrap();
+        let read = timeout(Duration::from_secs(5), records(&mut reader, 1));
+        read.await.expect("a record while the member looks");
+    }
+    reader.close(WAIT).await.unwrap();
 }
 
 pub async fn probed(world: &World) {

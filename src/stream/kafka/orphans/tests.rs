@@ -41,6 +41,16 @@ fn what_moves_or_is_whole_is_left_alone() {
 }
 
 #[test]
+fn what_was_seen_before_something_moved_counts_for_nothing() {
+    let now = Instant::now();
+    let mut census = Census::new(now);
+    let begun = now + SOON;
+    assert!(census.holds(begun));
+    census.moved(begun + SOON);
+    assert!(!census.holds(begun) && census.holds(begun + SOON));
+}
+
+#[test]
 fn an_assignment_is_read_as_the_protocol_writes_it() {
     assert_eq!(read(&[]), Some(vec![]));
     let mut bytes = vec![0, 1, 0, 0, 0, 2];
