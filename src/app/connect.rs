@@ -27,7 +27,8 @@ use crate::stream::local;
 use crate::stream::{Log, StreamError, StreamErrorKind};
 
 /// Between two questions to a service that is not there yet.
-const PAUSES: Backoff = Backoff { base: Duration::from_millis(500), most: Duration::from_secs(10) };
+pub(super) const PAUSES: Backoff =
+    Backoff { base: Duration::from_millis(500), most: Duration::from_secs(10) };
 
 /// Why something could not be connected.
 #[derive(Debug, Clone, PartialEq, Eq)]

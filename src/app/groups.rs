@@ -2,10 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
-use futures::future::try_join_all;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
 
+use super::connect::PAUSES;
 use crate::base::clock::Clock;
 use crate::flow::Line;
 use crate::flow::gate::Gate;
@@ -20,6 +23,9 @@ use crate::stream::{
     From, Guarantee, Log, Membership, OnCorruptProgress, StreamError, StreamErrorKind,
     TopicPartition, rest,
 };
+
+/// Beyond its drain a member that leaves since another one failed has this long for its last commit.
+const LEAVE_WITHIN: Duration = Duration::from_secs(10);
 
 /// How members work.
 #[derive(Clone, Debug)]
@@ -60,10 +66,26 @@ pub async fn work(
     // One member that can't go on ends the others too: half a set of pipelines is not what was asked for.
     let (fail, failed) = watch::channel(false);
     let gate = Gate::default();
-    let mut members = Vec::new();
+    // Whoever drops this ends them too.
+    let mut members = JoinSet::new();
+    let mut outcome = Ok(());
     for (group, lines) in groups {
-        let member = member(log, (&group, lines), working, clock, outages, workers, &gate).await?;
         let (mut stop, mut failed, fail) = (stop.clone(), failed.clone(), fail.clone());
+        let joined = member(log, (&group, lines), working, clock, outages, workers, &gate);
+        let joined = tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => break,
+            _ = failed.wait_for(|failed| *failed) => break,
+            joined = joined => joined,
+        };
+        let member = match joined {
+            Ok(member) => member,
+            Err(error) => {
+                fail.send_replace(true);
+                outcome = Err(error);
+                break;
+            }
+        };
         let asked = async move {
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => {}
@@ -77,18 +99,53 @@ pub async fn work(
             }
             outcome
         };
-        members.push(workers.pick().spawn(work));
+        members.spawn_on(work, workers.pick());
     }
-    let joined = members.into_iter().map(|member| async move {
-        member.await.unwrap_or_else(|error| {
+    let mut leave_by = None;
+    loop {
+        if outcome.is_err() && leave_by.is_none() {
+            leave_by = Some(Instant::now() + working.bounds.drain + LEAVE_WITHIN);
+        }
+        let ended = match leave_by {
+            None => members.join_next().await,
+            // Those that are not gone by then end with the set.
+            Some(by) => timeout_at(by, members.join_next()).await.unwrap_or_default(),
+        };
+        let Some(ended) = ended else { return outcome };
+        let ended = ended.unwrap_or_else(|error| {
             let message = format!("a member of a group ended: {error}");
+            fail.send_replace(true);
             Err(StreamError { kind: StreamErrorKind::Fatal, message })
-        })
-    });
-    try_join_all(joined).await.map(|_| ())
+        });
+        outcome = outcome.and(ended.map(|_| ()));
+    }
 }
 
+/// A member that has joined. It answered at the start, but a log may be away again by now: that is waited for.
 async fn member(
+    log: &Arc<dyn Log>,
+    (group, lines): (&Arc<str>, Vec<Arc<Line>>),
+    working: &Working,
+    clock: &Arc<dyn Clock>,
+    outages: &Outages,
+    workers: &Arc<Workers>,
+    gate: &Gate,
+) -> Result<Member, StreamError> {
+    let mut patience = outages.patience();
+    loop {
+        match join(log, (group, lines.clone()), working, clock, outages, workers, gate).await {
+            Err(error) if error.kind == StreamErrorKind::Unavailable => {
+                patience.turn(&log.name().into(), &error, &PAUSES, clock.draw() as u64).await;
+            }
+            done => {
+                patience.answered();
+                return done;
+            }
+        }
+    }
+}
+
+async fn join(
     log: &Arc<dyn Log>,
     (group, lines): (&Arc<str>, Vec<Arc<Line>>),
     working: &Working,

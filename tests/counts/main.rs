@@ -15,6 +15,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::process::{Command, ExitCode};
 
+#[path = "../it/support/away.rs"]
+mod away;
 mod cases;
 #[path = "../it/support/driver.rs"]
 #[expect(dead_code, reason = "a part of what the tests need")]

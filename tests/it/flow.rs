@@ -15,6 +15,7 @@ use vivremotion::stream::{
 
 use crate::support::driver::{Driver, text_header, value};
 
+mod groups;
 mod inputs;
 mod outages;
 

@@ -151,3 +151,19 @@ async fn a_call_that_no_day_can_pay_fails_instead_of_waiting_for_ever() {
     assert_eq!(result["error"]["code"], "over-budget");
     assert_eq!(value(&driver.dead_letters(1).await[0]), json!({ "text": "x" }));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_goes_away_before_the_join_is_waited_for() {
+    let mut driver = Driver::new(PRICED, &one("small")).await;
+    driver.away.store(3, Ordering::SeqCst);
+    driver.crash().await;
+    driver.advance(Duration::from_millis(100)).await;
+    assert_eq!(driver.outages.list().len(), 1, "whoever asks is told");
+    driver.pipe(None, json!({ "text": "x" })).await;
+    assert_eq!(driver.results(1).await.len(), 1);
+    assert_eq!((driver.away.load(Ordering::SeqCst), driver.outages.list().len()), (0, 0));
+    driver.away.store(usize::MAX, Ordering::SeqCst);
+    driver.crash().await;
+    driver.advance(Duration::from_secs(60)).await;
+    driver.stop().await;
+}

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -36,6 +37,8 @@ use vivremotion::stream::{
     Guarantee, Log, OnCorruptProgress, Output, Record, StreamError, Topic, TopicPartition, header,
 };
 
+use super::away::Away;
+
 /// The held clock's start: 2026-11-22T00:00:00Z.
 pub const START: i64 = 1_795_305_600_000;
 
@@ -47,6 +50,8 @@ pub struct Driver {
     pub log: Memory,
     pub outages: Outages,
     pub codecs: Arc<Codecs>,
+    /// Joins that the log will fail, since it is away.
+    pub away: Arc<AtomicUsize>,
     lines: Vec<Arc<Line>>,
     working: Working,
     clock: Arc<dyn Clock>,
@@ -170,6 +175,7 @@ impl Driver {
             log,
             outages,
             codecs,
+            away: Arc::default(),
             lines,
             working,
             clock,
@@ -188,7 +194,8 @@ impl Driver {
     fn start(&mut self) {
         let (stop, stopped) = watch::channel(false);
         self.stop = stop;
-        let log: Arc<dyn Log> = Arc::new(self.log.clone());
+        let log = Away { log: self.log.clone(), joins: Arc::clone(&self.away) };
+        let log: Arc<dyn Log> = Arc::new(log);
         let (lines, working) = (self.lines.clone(), self.working.clone());
         let (clock, outages) = (Arc::clone(&self.clock), self.outages.clone());
         self.member = tokio::spawn(async move {

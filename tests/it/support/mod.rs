@@ -1,3 +1,4 @@
 //! Builders and golden files for the tests.
+pub mod away;
 pub mod driver;
 pub mod local;
