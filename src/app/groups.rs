@@ -24,7 +24,7 @@ use crate::stream::{
     TopicPartition, rest,
 };
 
-/// Beyond its drain a member that leaves since another one failed has this long for its last commit.
+/// Beyond its drain a member that leaves since another one failed has this long for its last commit, and for leaving.
 const LEAVE_WITHIN: Duration = Duration::from_secs(10);
 
 /// How members work.
@@ -65,18 +65,17 @@ pub async fn work(
     }
     // One member that can't go on ends the others too: half a set of pipelines is not what was asked for.
     let (fail, failed) = watch::channel(false);
-    let gate = Gate::default();
+    let shared = Shared { log, working, clock, outages, workers, gate: Gate::default() };
     // Whoever drops this ends them too.
     let mut members = JoinSet::new();
     let mut outcome = Ok(());
     for (group, lines) in groups {
         let (mut stop, mut failed, fail) = (stop.clone(), failed.clone(), fail.clone());
-        let joined = member(log, (&group, lines), working, clock, outages, workers, &gate);
         let joined = tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop) => break,
             _ = failed.wait_for(|failed| *failed) => break,
-            joined = joined => joined,
+            joined = shared.member(&group, lines) => joined,
         };
         let member = match joined {
             Ok(member) => member,
@@ -93,10 +92,9 @@ pub async fn work(
             }
         };
         let work = async move {
+            let mut alarm = Alarm { fail, silent: false };
             let outcome: Result<Left, StreamError> = member.work(asked).await;
-            if outcome.is_err() {
-                fail.send_replace(true);
-            }
+            alarm.silent = outcome.is_ok();
             outcome
         };
         members.spawn_on(work, workers.pick());
@@ -114,102 +112,126 @@ pub async fn work(
         let Some(ended) = ended else { return outcome };
         let ended = ended.unwrap_or_else(|error| {
             let message = format!("a member of a group ended: {error}");
-            fail.send_replace(true);
             Err(StreamError { kind: StreamErrorKind::Fatal, message })
         });
         outcome = outcome.and(ended.map(|_| ()));
     }
 }
 
-/// A member that has joined. It answered at the start, but a log may be away again by now: that is waited for.
-async fn member(
-    log: &Arc<dyn Log>,
-    (group, lines): (&Arc<str>, Vec<Arc<Line>>),
-    working: &Working,
-    clock: &Arc<dyn Clock>,
-    outages: &Outages,
-    workers: &Arc<Workers>,
-    gate: &Gate,
-) -> Result<Member, StreamError> {
-    let mut patience = outages.patience();
-    loop {
-        match join(log, (group, lines.clone()), working, clock, outages, workers, gate).await {
-            Err(error) if error.kind == StreamErrorKind::Unavailable => {
-                patience.turn(&log.name().into(), &error, &PAUSES, clock.draw() as u64).await;
-            }
-            done => {
-                patience.answered();
-                return done;
-            }
+/// Tells the others when a member can't go on, also when it ends in panic.
+struct Alarm {
+    fail: watch::Sender<bool>,
+    silent: bool,
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if !self.silent {
+            self.fail.send_replace(true);
         }
     }
 }
 
-async fn join(
-    log: &Arc<dyn Log>,
-    (group, lines): (&Arc<str>, Vec<Arc<Line>>),
-    working: &Working,
-    clock: &Arc<dyn Clock>,
-    outages: &Outages,
-    workers: &Arc<Workers>,
-    gate: &Gate,
-) -> Result<Member, StreamError> {
-    let sources: Vec<(Arc<str>, From)> = lines
-        .iter()
-        .map(|line| (Arc::clone(&line.emitter.plan.source.topic), line.emitter.plan.source.from))
-        .collect();
-    let until = match working.bounded {
-        true => Some(ends(log, &sources).await?),
-        false => None,
-    };
-    let (reader, writer) = log
-        .join(Membership {
-            group: Arc::clone(group),
-            instance: Arc::clone(&working.instance),
-            topics: sources,
-            guarantee: working.guarantee,
-            on_corrupt_progress: working.on_corrupt_progress,
-        })
-        .await?;
-    // A run of its own for each member: a writer that was dropped takes its last records along.
-    let journal = |line: &Line| Some((line.emitter.plan.journal.clone()?, line.journal_partitions));
-    let keeping = match lines.iter().find_map(|line| journal(line)) {
-        None => None,
-        Some((topic, known)) => {
-            let partitions = match known {
-                0 => i32::try_from(log.extents(&topic).await?.len()).unwrap_or(i32::MAX),
-                known => known,
-            };
-            if partitions == 0 {
-                let message = format!("the call journal `{topic}` is not there");
-                return Err(StreamError { kind: StreamErrorKind::UnknownTopic, message });
-            }
-            let run = clock.draw() as u64;
-            Some(Keeping {
-                writer: Arc::new(Writer::start(Arc::clone(log), topic, partitions, run)),
-                strict: working.strict_intents,
-                crash_loop: working.crash_loop,
+/// What the members of a process have in common.
+struct Shared<'a> {
+    log: &'a Arc<dyn Log>,
+    working: &'a Working,
+    clock: &'a Arc<dyn Clock>,
+    outages: &'a Outages,
+    workers: &'a Arc<Workers>,
+    gate: Gate,
+}
+
+impl Shared<'_> {
+    /// A member that has joined. The log answered at the start, but may be away again by now: that is waited for, while the
+    /// groups that have joined go on if they can.
+    async fn member(&self, group: &Arc<str>, lines: Vec<Arc<Line>>) -> Result<Member, StreamError> {
+        let sources: Vec<(Arc<str>, From)> = lines
+            .iter()
+            .map(|line| {
+                (Arc::clone(&line.emitter.plan.source.topic), line.emitter.plan.source.from)
             })
+            .collect();
+        let until = match self.working.bounded {
+            true => Some(ends(self.log, &sources).await?),
+            false => None,
+        };
+        // Any pipeline of the group stands for all: none of them takes anything in yet.
+        let first = lines.first().map(|line| &line.emitter.plan.name);
+        let mut patience =
+            first.map_or(self.outages.clone(), |name| self.outages.of(name)).patience();
+        let service = self.log.name().into();
+        loop {
+            match self.join(group, lines.clone(), sources.clone(), until.clone()).await {
+                Err(error) if error.kind == StreamErrorKind::Unavailable => {
+                    patience.turn(&service, &error, &PAUSES, self.clock.draw() as u64).await;
+                }
+                done => {
+                    patience.answered();
+                    return done;
+                }
+            }
         }
-    };
-    let lines = lines
-        .into_iter()
-        .map(|line| (Arc::clone(&line.emitter.plan.source.topic), line))
-        .collect::<HashMap<_, _>>();
-    Ok(Member::new(Parts {
-        reader,
-        writer,
-        lines,
-        workers: Arc::clone(workers),
-        bounds: working.bounds,
-        limits: working.limits,
-        clock: Arc::clone(clock),
-        outages: outages.clone(),
-        watch: Arc::new(Observed::new(Arc::clone(group))),
-        keeping,
-        gate: gate.clone(),
-        until,
-    }))
+    }
+
+    async fn join(
+        &self,
+        group: &Arc<str>,
+        lines: Vec<Arc<Line>>,
+        topics: Vec<(Arc<str>, From)>,
+        until: Option<HashMap<TopicPartition, i64>>,
+    ) -> Result<Member, StreamError> {
+        let Shared { log, working, clock, .. } = *self;
+        let (reader, writer) = log
+            .join(Membership {
+                group: Arc::clone(group),
+                instance: Arc::clone(&working.instance),
+                topics,
+                guarantee: working.guarantee,
+                on_corrupt_progress: working.on_corrupt_progress,
+            })
+            .await?;
+        // A run of its own for each member: a writer that was dropped takes its last records along.
+        let journal =
+            |line: &Line| Some((line.emitter.plan.journal.clone()?, line.journal_partitions));
+        let keeping = match lines.iter().find_map(|line| journal(line)) {
+            None => None,
+            Some((topic, known)) => {
+                let partitions = match known {
+                    0 => i32::try_from(log.extents(&topic).await?.len()).unwrap_or(i32::MAX),
+                    known => known,
+                };
+                if partitions == 0 {
+                    let message = format!("the call journal `{topic}` is not there");
+                    return Err(StreamError { kind: StreamErrorKind::UnknownTopic, message });
+                }
+                let run = clock.draw() as u64;
+                Some(Keeping {
+                    writer: Arc::new(Writer::start(Arc::clone(log), topic, partitions, run)),
+                    strict: working.strict_intents,
+                    crash_loop: working.crash_loop,
+                })
+            }
+        };
+        let lines = lines
+            .into_iter()
+            .map(|line| (Arc::clone(&line.emitter.plan.source.topic), line))
+            .collect::<HashMap<_, _>>();
+        Ok(Member::new(Parts {
+            reader,
+            writer,
+            lines,
+            workers: Arc::clone(self.workers),
+            bounds: working.bounds,
+            limits: working.limits,
+            clock: Arc::clone(clock),
+            outages: self.outages.clone(),
+            watch: Arc::new(Observed::new(Arc::clone(group))),
+            keeping,
+            gate: self.gate.clone(),
+            until,
+        }))
+    }
 }
 
 /// One past the last record that a reader will be given, by partition. The log's own end may lie behind it, where the

@@ -73,6 +73,10 @@ impl Money {
             Ok(size) => (room.whole.format(size / unit as u64), (size % unit as u64) as u32),
             Err(_) => (room.whole.format(size / unit), (size % unit) as u32),
         };
+        let sign = if self.0 < 0 { "-" } else { "" };
+        if rest == 0 {
+            return [sign, whole, ""];
+        }
         let digits = &mut room.fraction;
         digits[0] = b'.';
         for digit in digits[1..].iter_mut().rev() {
@@ -81,7 +85,6 @@ impl Money {
         }
         let shown = digits.iter().rposition(|digit| (b'1'..=b'9').contains(digit));
         let shown = &digits[..shown.map_or(0, |last| last + 1)];
-        let sign = if self.0 < 0 { "-" } else { "" };
         [sign, whole, std::str::from_utf8(shown).unwrap_or_default()]
     }
 }

@@ -4,7 +4,6 @@
 //! Entries of one input partition that are written together share a record, in their order: a record costs as much as
 //! many bytes. Its key is `<topic>/<partition>` of the input.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -138,9 +137,10 @@ pub fn records(
         Tells::Ended(attempt) => Some(attempt),
         _ => None,
     };
-    let ended: HashSet<AttemptId> = pieces.iter().filter_map(ended).collect();
+    let mut ended: Vec<AttemptId> = pieces.iter().filter_map(ended).collect();
+    ended.sort_unstable();
     let needed = |piece: &&Piece| match piece.tells {
-        Tells::Begun(attempt) => !ended.contains(&attempt),
+        Tells::Begun(attempt) => ended.binary_search(&attempt).is_err(),
         _ => true,
     };
     let mut outputs = Vec::new();

@@ -1,9 +1,9 @@
 //! The journal's writing side: entries are put on their way at once and written in batches, in order. Nobody waits,
 //! unless he asks to.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -39,28 +39,21 @@ pub struct Writer {
 struct Shared {
     log: Arc<dyn Log>,
     topic: Arc<str>,
-    partitions: i32,
     run: u64,
     /// One past the highest offset of each partition that is known to be written.
-    ends: Mutex<HashMap<i32, i64>>,
+    ends: Vec<AtomicI64>,
     /// Entries on their way.
     pending: AtomicUsize,
     bytes: AtomicUsize,
     queue: Queue,
 }
 
-impl Shared {
-    fn ends(&self) -> MutexGuard<'_, HashMap<i32, i64>> {
-        self.ends.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl Writer {
     /// Starts the tasks that write to that topic of so many partitions. `run` tells this process from every other.
     pub fn start(log: Arc<dyn Log>, topic: Arc<str>, partitions: i32, run: u64) -> Self {
-        let (ends, pending, bytes, queue) = Default::default();
-        let partitions = partitions.max(1);
-        let shared = Arc::new(Shared { log, topic, partitions, run, ends, pending, bytes, queue });
+        let (pending, bytes, queue) = Default::default();
+        let ends = (0..partitions.max(1)).map(|_| AtomicI64::new(0)).collect();
+        let shared = Arc::new(Shared { log, topic, run, ends, pending, bytes, queue });
         let writing = tokio::spawn(Arc::clone(&shared).write());
         let looking = tokio::spawn(Arc::clone(&shared).look());
         Writer { shared, tasks: [writing, looking] }
@@ -84,8 +77,9 @@ impl Writer {
     /// The partition that tells of an input: the one that has told of it so far, else the one of its number, or, where the
     /// journal has fewer than the input, one that it shares.
     pub fn home(&self, input: &TopicPartition, so_far: Option<i32>) -> i32 {
-        let there = so_far.filter(|home| (0..self.shared.partitions).contains(home));
-        there.unwrap_or(input.partition % self.shared.partitions)
+        let partitions = self.shared.ends.len() as i32;
+        let there = so_far.filter(|home| (0..partitions).contains(home));
+        there.unwrap_or(input.partition % partitions)
     }
 
     pub(super) async fn push_durably(
@@ -132,7 +126,7 @@ impl Writer {
     /// One past the highest offset of a partition that is known to be written: whatever is appended from now on stands
     /// there or above.
     pub fn end(&self, partition: i32) -> i64 {
-        self.shared.ends().get(&partition).copied().unwrap_or(0)
+        self.shared.end(partition).map_or(0, |end| end.load(Ordering::Acquire))
     }
 
     /// Entries that are on their way.
@@ -230,10 +224,15 @@ impl Shared {
         }
     }
 
+    fn end(&self, partition: i32) -> Option<&AtomicI64> {
+        self.ends.get(usize::try_from(partition).ok()?)
+    }
+
+    /// Of a partition that came after the start nothing is asked.
     fn learn(&self, partition: i32, end: i64) {
-        let mut ends = self.ends();
-        let known = ends.entry(partition).or_default();
-        *known = end.max(*known);
+        if let Some(known) = self.end(partition) {
+            known.fetch_max(end, Ordering::AcqRel);
+        }
     }
 
     /// Tries as long as the log may come back. A record that was sent twice is read as one.

@@ -11,7 +11,7 @@ use vivremotion::event::money::Money;
 use vivremotion::flow::member::Bounds;
 use vivremotion::journal::What;
 use vivremotion::model::{Call, ChatReply, ChatRequest, EmbedRequest, Model, ModelError};
-use vivremotion::stream::{Log, Output, Record, TopicPartition};
+use vivremotion::stream::{CommitErrorKind, Log, Output, Record, TopicPartition};
 
 use crate::support::driver::{Driver, text_header};
 
@@ -113,6 +113,28 @@ async fn an_input_that_rests_moves_on_in_the_journal() {
         driver.pipe(None, json!({ "text": "x" })).await;
         driver.settled().await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_input_that_rests_moves_on_later_when_its_commit_fails() {
+    let mut driver = Driver::new(PRICED, TWO_STAGES).await;
+    let low = async |driver: &Driver| {
+        driver.log.committed("vivremotion.test", "in").await.unwrap()[0].1.journal_low
+    };
+    driver.advance(Duration::from_secs(120)).await;
+    for kind in [CommitErrorKind::Transient, CommitErrorKind::Stale] {
+        let before = low(&driver).await;
+        driver.log.send(vec![of_others(); 5_000]).await.unwrap();
+        driver.log.fail_next_commit(kind);
+        driver.advance(Duration::from_secs(120)).await;
+        assert!(low(&driver).await >= before + 5_000);
+    }
+    driver.pipe(None, json!({ "text": "x" })).await;
+    driver.settled().await;
+    // Who is not the group's any more has nothing to try again.
+    driver.log.send(vec![of_others(); 5_000]).await.unwrap();
+    driver.log.fail_next_commit(CommitErrorKind::Fenced);
+    driver.ended().await.unwrap_err();
 }
 
 #[tokio::test(start_paused = true)]

@@ -26,12 +26,19 @@ pub(super) struct Lookup {
     open: Mutex<Option<Arc<BaseConsumer>>>,
     /// Topics that were seen, with their number of partitions.
     known: Mutex<HashMap<Arc<str>, i32>>,
+    /// Of those who have many questions.
+    turn: Mutex<()>,
 }
 
 impl Lookup {
     pub(super) fn new(config: KafkaConfig) -> Self {
-        let (client, open, known) = Default::default();
-        Lookup { config, client, open, known }
+        let (client, open, known, turn) = Default::default();
+        Lookup { config, client, open, known, turn }
+    }
+
+    /// Waits until nobody else has many questions.
+    pub(super) fn turn(&self) -> MutexGuard<'_, ()> {
+        lock(&self.turn)
     }
 
     /// Sees what is committed.

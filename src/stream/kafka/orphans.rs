@@ -10,7 +10,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rdkafka::consumer::Consumer;
@@ -59,6 +59,8 @@ pub(super) struct Census {
 pub(super) struct Look {
     begun: Instant,
     seen: Receiver<View>,
+    /// None where there was no room for one: such a look has ended.
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Census {
@@ -101,16 +103,16 @@ impl Poll {
     /// Has the group balanced again when partitions have no owner.
     pub(super) fn look_for_orphans(&mut self) {
         let busy = self.draining.is_some() || self.after.is_some() || self.shared.closing();
-        if let Some(look) = &mut self.look {
-            let view = match look.seen.try_recv() {
-                Ok(view) => view,
-                Err(TryRecvError::Empty) => return,
-                Err(TryRecvError::Closed) => View::Moving,
-            };
-            let begun = look.begun;
-            self.look = None;
-            if !busy && self.census.holds(begun) {
-                self.judge(view);
+        // Nobody wants to know any more: it ends at its next question.
+        self.look.take_if(|look| busy || !self.census.holds(look.begun));
+        if let Some(mut look) = self.look.take() {
+            match look.seen.try_recv() {
+                Err(TryRecvError::Empty) => self.look = Some(look),
+                told => {
+                    // It has told, which is the last that it does.
+                    drop(look.thread.map(JoinHandle::join));
+                    self.judge(told.unwrap_or(View::Moving));
+                }
             }
             return;
         }
@@ -123,9 +125,8 @@ impl Poll {
         let topics = self.membership.topics.iter().map(|(topic, _)| Arc::clone(topic)).collect();
         let (told, seen) = channel();
         let body = move || look(&lookup, &group, topics, told);
-        // Where there is no room for a thread the look ends at once, as one that could not ask.
-        drop(thread::Builder::new().name("kafka-census".to_owned()).spawn(body));
-        self.look = Some(Look { begun: now, seen });
+        let thread = thread::Builder::new().name("kafka-census".to_owned()).spawn(body).ok();
+        self.look = Some(Look { begun: now, seen, thread });
     }
 
     fn judge(&mut self, view: View) {
@@ -151,8 +152,10 @@ impl Poll {
     }
 }
 
-/// Asks the broker, for as long as somebody wants to know.
+/// Asks the broker, for as long as somebody wants to know. The groups of a process have their turns: each question has its
+/// time from when it is asked.
 fn look(lookup: &Lookup, group: &str, topics: Vec<Arc<str>>, told: Sender<View>) {
+    let _turn = lookup.turn();
     let mut places = BTreeSet::new();
     for topic in topics {
         if told.is_closed() {

@@ -369,6 +369,7 @@ impl Poll {
     /// Answers what is owed and drops the consumer: it leaves the group, but for a static member, whose seat stays warm.
     fn leave(mut self) -> Outlet {
         self.alive.set();
+        self.look = None;
         for at in self.assigned.keys() {
             self.shared.disown(at);
         }

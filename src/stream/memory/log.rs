@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::follower::Tail;
 use super::group::Member;
 use super::member::Reader;
-use super::state::{Held, State, unknown_topic};
+use super::state::{Held, Partition, State, unknown_topic};
 use super::weather::Weather;
 use super::writer::Committer;
 use crate::base::clock::Clock;
@@ -139,6 +139,16 @@ impl Memory {
             let rules = TopicRules::read(topic);
             if let (Some(held), Ok(rules)) = (state.topics.get_mut(&topic.name), rules) {
                 held.rules = rules;
+            }
+        });
+    }
+
+    /// Gives a topic that no group reads one more partition.
+    pub fn grow(&self, topic: &str) {
+        self.change(|state| {
+            if let Some(held) = state.topics.get_mut(topic) {
+                held.partitions.push(Partition::default());
+                held.topic.partitions += 1;
             }
         });
     }

@@ -52,7 +52,6 @@ pub const TOO_LARGE: usize = 8_000;
 pub struct Bench {
     pub line: Arc<Line>,
     pub clock: Arc<dyn Clock>,
-    pub outages: Outages,
     seeded: Arc<Mutex<Seeded>>,
 }
 
@@ -98,7 +97,6 @@ impl Bench {
         known.models.insert("m".into(), true);
         let (checked, found) = check(&"test.yaml".into(), PathBuf::new(), PIPELINE, &known);
         let plan = checked.unwrap_or_else(|| panic!("{found}")).plan;
-        let outages = Outages::default();
         let shared = Shared {
             cluster: "memory".into(),
             codecs: Arc::new(Codecs::new(Arc::new(Embedded::in_memory().unwrap()), [])),
@@ -108,7 +106,7 @@ impl Bench {
                 http: Http::new(Arc::clone(&clock)),
             },
             clock: Arc::clone(&clock),
-            outages: outages.clone(),
+            outages: Outages::default(),
             currency: "USD".into(),
             catalogue: None,
             partitions: Default::default(),
@@ -120,7 +118,7 @@ impl Bench {
         ));
         let purses = Box::new(move || Arc::new(wallet.event()) as Arc<dyn Purse>);
         let line = Arc::new(line(&shared, plan, Expressions::default(), purses).unwrap());
-        Bench { line, clock, outages, seeded }
+        Bench { line, clock, seeded }
     }
 
     /// Begins anew, within the runtime whose time counts. `slowness` in seconds bounds what a slow call takes.

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use vivremotion::app::groups::{Working, work};
 use vivremotion::event::money::Money;
 use vivremotion::flow::member::Bounds;
+use vivremotion::flow::outage::Outages;
 use vivremotion::flow::outbox::Limits;
 use vivremotion::flow::workers::Workers;
 use vivremotion::stream::memory::Memory;
@@ -51,6 +52,8 @@ struct World<'b> {
     draws: Draws,
     working: Working,
     partitions: i32,
+    /// Partitions that the journal gets in the next moments without anybody alive.
+    growth: u64,
     alive: Vec<Instance>,
     /// Instances that will start, and when.
     coming: Vec<(Instant, String)>,
@@ -143,6 +146,7 @@ impl<'b> World<'b> {
             draws,
             working,
             partitions,
+            growth: 2,
             alive: Vec::new(),
             coming: Vec::new(),
             inputs: Vec::new(),
@@ -283,12 +287,21 @@ impl<'b> World<'b> {
     // ---- who comes and goes ----
 
     fn start(&mut self, name: &str) {
+        // Of an input of which nothing was committed it is not known which partition tells.
+        let progress = self.progress();
+        let told = |partition| progress.get(&partition).is_some_and(|p| p.sequence > 0);
+        if self.growth > 0 && self.alive.is_empty() && (0..self.partitions).all(told) {
+            self.growth -= 1;
+            self.log.grow("vivremotion.test.journal");
+            self.tell("the journal gets one more partition");
+        }
         self.tell(&format!("{name} starts"));
         let (stop, stopped) = watch::channel(false);
         let log: Arc<dyn Log> = Arc::new(self.log.clone());
         let working = Working { instance: name.into(), ..self.working.clone() };
         let (line, clock) = (Arc::clone(&self.bench.line), Arc::clone(&self.bench.clock));
-        let outages = self.bench.outages.clone();
+        // A book of its own, as a process has: who waits to join holds up nobody else.
+        let outages = Outages::default();
         let task = tokio::spawn(async move {
             let workers = Arc::new(Workers::here());
             work(&log, vec![line], &working, &clock, &outages, &workers, stopped).await
