@@ -161,6 +161,7 @@ impl Shared<'_> {
         let mut patience =
             first.map_or(self.outages.clone(), |name| self.outages.of(name)).patience();
         let service = self.log.name().into();
+        // As `connect::patiently` does, whose closure that borrows would keep this from running on any thread.
         loop {
             match self.join(group, lines.clone(), sources.clone(), until.clone()).await {
                 Err(error) if error.kind == StreamErrorKind::Unavailable => {

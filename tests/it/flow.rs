@@ -33,6 +33,17 @@ fn one(model: &str) -> String {
     )
 }
 
+/// Of somebody else than the driver.
+fn membership(group: &str, instance: &str, topic: &str) -> Membership {
+    Membership {
+        group: group.into(),
+        instance: instance.into(),
+        topics: vec![(topic.into(), From::Earliest)],
+        guarantee: Guarantee::ExactlyOnce,
+        on_corrupt_progress: OnCorruptProgress::Fail,
+    }
+}
+
 fn status<'v>(result: &'v Value, stage: &str) -> &'v str {
     let stages = result["stages"].as_array().unwrap();
     stages.iter().find(|run| run["name"] == stage).unwrap()["status"].as_str().unwrap()
@@ -262,13 +273,7 @@ async fn what_left_while_its_batch_was_made_is_not_committed_by_it() {
     // They have ended, and wait for the next commit.
     driver.advance(Duration::from_millis(50)).await;
     assert!(driver.log.records("out").is_empty());
-    let other = Membership {
-        group: "vivremotion.test".into(),
-        instance: "other".into(),
-        topics: vec![("in".into(), From::Earliest)],
-        guarantee: Guarantee::ExactlyOnce,
-        on_corrupt_progress: OnCorruptProgress::Fail,
-    };
+    let other = membership("vivremotion.test", "other", "in");
     let other = driver.log.join(other).await.unwrap();
     // The one that is to be given up has all of them committed at once, while it is not yet known that the other is lost.
     let at = |partition| TopicPartition { topic: "in".into(), partition };

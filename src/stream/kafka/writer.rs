@@ -182,25 +182,21 @@ impl Worker for Committer {
     fn open(&mut self) -> Result<(), StreamError> {
         let action = self.machine.open(self.started.elapsed());
         let batch = Batch::default();
-        match self.walk(action, None, &batch) {
+        let outcome = self.walk(action, None, &batch);
+        if outcome != Outcome::Done {
+            // Gone before anybody tries again: two of one name in one process would fence each other.
+            self.producer = None;
+        }
+        match outcome {
             Outcome::Done => Ok(()),
-            Outcome::Failed { kind, subject, message } => {
-                // Gone before anybody tries again: two of one name in one process would fence each other.
-                self.producer = None;
-                Err(StreamError {
-                    kind: match (kind, subject) {
-                        (_, Subject::Access) => StreamErrorKind::Denied,
-                        (CommitErrorKind::Fenced | CommitErrorKind::Fatal, _) => {
-                            StreamErrorKind::Fatal
-                        }
-                        _ => StreamErrorKind::Unavailable,
-                    },
-                    message: format!(
-                        "transactions of `{}` can't be initialised: {message}",
-                        self.id
-                    ),
-                })
-            }
+            Outcome::Failed { kind, subject, message } => Err(StreamError {
+                kind: match (kind, subject) {
+                    (_, Subject::Access) => StreamErrorKind::Denied,
+                    (CommitErrorKind::Fenced | CommitErrorKind::Fatal, _) => StreamErrorKind::Fatal,
+                    _ => StreamErrorKind::Unavailable,
+                },
+                message: format!("transactions of `{}` can't be initialised: {message}", self.id),
+            }),
         }
     }
 

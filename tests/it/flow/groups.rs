@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde_json::json;
 use vivremotion::flow::member::Bounds;
-use vivremotion::stream::{From, Guarantee, Log, Membership, OnCorruptProgress};
+use vivremotion::stream::Log;
 
-use super::{PRICED, one};
+use super::{PRICED, membership, one};
 use crate::support::driver::Driver;
 
 #[tokio::test(start_paused = true)]
@@ -18,13 +18,7 @@ async fn when_one_group_fails_the_others_finish_what_runs_and_leave() {
     let mut driver = Driver::many(PRICED, &pipelines, 1, Bounds::default(), Vec::new()).await;
     driver.pipe(None, json!({ "text": "x" })).await;
     driver.advance(Duration::from_secs(1)).await;
-    let clone = Membership {
-        group: "vivremotion.other".into(),
-        instance: "one".into(),
-        topics: vec![("in-other".into(), From::Earliest)],
-        guarantee: Guarantee::ExactlyOnce,
-        on_corrupt_progress: OnCorruptProgress::Fail,
-    };
+    let clone = membership("vivremotion.other", "one", "in-other");
     let clone = driver.log.join(clone).await.unwrap();
     let error = driver.ended().await.unwrap_err();
     assert!(error.message.contains("no longer in its group"), "{}", error.message);
