@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::journal::{Binding, Book, Entry, Memory, What, Writer};
+use crate::journal::{About, Binding, Book, Memory, What, Writer};
 use crate::stream::Assignment;
 
 /// How a member keeps its journal.
@@ -66,12 +66,6 @@ impl Notebook {
         }
     }
 
-    /// What a new owner writes down before the first event runs: who comes after it must not take the partition for one
-    /// that was given up in order, and an audit sees what he could not have read.
-    pub fn opening(&self) -> Entry {
-        self.entry(What::Opened)
-    }
-
     /// Where entries are written.
     pub fn book(&self) -> &Book {
         &self.book
@@ -107,8 +101,7 @@ impl Notebook {
             },
             _ => Caution { tell: offset < self.cautious_until, ..Caution::default() },
         };
-        let (book, place) = (self.book.clone(), self.book.place(Some(offset)));
-        (Binding { book, strict: self.strict, place, from, recalled }, caution)
+        (Binding { book: self.book.clone(), strict: self.strict, offset, from, recalled }, caution)
     }
 
     /// An event is committed.
@@ -130,18 +123,13 @@ impl Notebook {
     pub fn give_up(&mut self) {
         if !self.closing {
             self.closing = true;
-            self.book.append(self.entry(What::Closed));
+            self.book.append(About::default(), What::Closed);
         }
     }
 
     /// Whether it was given up, and everything that was written is durable.
     pub fn is_closed(&self) -> bool {
         self.closing && self.book.pending() == 0
-    }
-
-    /// Of the partition as a whole.
-    fn entry(&self, what: What) -> Entry {
-        Entry { place: self.book.place(None), event: None, run: self.book.run(), what }
     }
 }
 

@@ -19,7 +19,7 @@ use super::refusal::Refusal;
 use super::{Line, carry, refused};
 use crate::base::retry::Backoff;
 use crate::journal::restore::{Input, Restored, restore};
-use crate::journal::{Entry, Memory, What};
+use crate::journal::{About, Memory, What};
 use crate::stream::{Assignment, Epoch, StreamError, StreamErrorKind, TopicPartition};
 
 /// Partitions of the journal that are read at a time.
@@ -64,22 +64,17 @@ pub(super) async fn carefully(line: &Line, consumed: Arc<Consumed>, pass: &Pass)
     let told = consumed.journal.as_ref().filter(|_| tell || pass.cohort > 0);
     let Some(journal) = told.cloned() else { return carry(line, consumed).await };
     let (event, ..) = identify(&line.decoder.cluster, &consumed);
-    let entry = |what| Entry {
-        place: journal.place.clone(),
-        event: Some(event),
-        run: journal.book.run(),
-        what,
-    };
-    let start = entry(What::Start { cohort: pass.cohort });
-    if let Err(error) = journal.book.append_durably(start).await {
+    let about = About::event(journal.offset, event);
+    let start = What::Start { cohort: pass.cohort };
+    if let Err(error) = journal.book.append_durably(about, start).await {
         tracing::warn!(%event, %error, "a start can't be written down");
     }
     let emitted = carry(line, consumed).await;
     // A suspect that came through is cleared before the next one may run.
     match pass.cohort {
-        0 => journal.book.append(entry(What::Ended)),
+        0 => journal.book.append(about, What::Ended),
         _ => {
-            if let Err(error) = journal.book.append_durably(entry(What::Ended)).await {
+            if let Err(error) = journal.book.append_durably(about, What::Ended).await {
                 tracing::warn!(%event, %error, "an end can't be written down");
             }
         }
@@ -91,10 +86,11 @@ impl Member {
     /// Reads the journal of a partition; nothing of it starts before.
     pub(super) fn restore(&self, assignment: &Assignment, notebook: &Notebook) {
         let Assignment { at, epoch, progress, resumed, end, .. } = assignment.clone();
-        let (book, opening) = (notebook.book().clone(), notebook.opening());
+        let book = notebook.book().clone();
         self.restoring.push(Box::pin(async move {
-            // First this, then the reading: what stands before it is known here, what comes after is late.
-            if let Err(error) = book.append_durably(opening).await {
+            // First this, then the reading: what stands before it is known here, what comes after is late. Who comes after
+            // must not take the partition for one that was given up in order, and an audit sees what could not be read.
+            if let Err(error) = book.append_durably(About::default(), What::Opened).await {
                 tracing::warn!(%at, %error, "an opening can't be written down");
             }
             Step::Opened(book.home(), epoch, Input { at, progress, resumed, end })

@@ -1,10 +1,12 @@
 //! The journal of one input partition: where its entries go, and how many of them are on their way. Other inputs may
 //! share its partition of the journal.
 
+use std::cmp::Ordering as Order;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::entry::{Entry, Place};
+use super::batch::Told;
+use super::entry::{About, What};
 use super::writer::Writer;
 use crate::stream::{StreamError, TopicPartition};
 
@@ -23,12 +25,42 @@ pub(super) struct Input {
     pub(super) home: i32,
     /// Entries on their way: at least as many as records.
     pub(super) pending: AtomicUsize,
+    /// Bytes that were written of it together, last time.
+    pub(super) usual: AtomicUsize,
+}
+
+impl Input {
+    fn order(&self) -> (i32, &TopicPartition) {
+        (self.home, &self.at)
+    }
+}
+
+/// Whoever tells of the same input is the same: what they tell keeps its order.
+impl PartialEq for Input {
+    fn eq(&self, other: &Self) -> bool {
+        self.order() == other.order()
+    }
+}
+
+impl Eq for Input {}
+
+impl PartialOrd for Input {
+    fn partial_cmp(&self, other: &Self) -> Option<Order> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Input {
+    fn cmp(&self, other: &Self) -> Order {
+        self.order().cmp(&other.order())
+    }
 }
 
 impl Book {
     /// Of that input, whose entries stand in that partition of the journal: see [`Writer::home`].
     pub fn new(writer: &Arc<Writer>, at: TopicPartition, home: i32) -> Self {
-        let input = Arc::new(Input { at, home, pending: AtomicUsize::new(0) });
+        let (pending, usual) = Default::default();
+        let input = Arc::new(Input { at, home, pending, usual });
         Book { writer: Arc::clone(writer), input }
     }
 
@@ -47,20 +79,19 @@ impl Book {
         self.input.home
     }
 
-    /// That record of the input, or all of it.
-    pub fn place(&self, offset: Option<i64>) -> Place {
-        let TopicPartition { topic, partition } = &self.input.at;
-        Place { topic: Arc::clone(topic), partition: *partition, offset }
+    /// Puts an entry on its way. What waits is bounded by who admits events: see [`Writer::bytes`].
+    pub fn append(&self, about: About, what: What) {
+        self.tell(Told::new(about, what));
     }
 
-    /// Puts an entry on its way. What waits is bounded by who admits events: see [`Writer::bytes`].
-    pub fn append(&self, entry: Entry) {
-        self.writer.push(&self.input, entry, None);
+    /// The same of what is told in its form already.
+    pub(super) fn tell(&self, told: Told) {
+        self.writer.push(&self.input, told, None);
     }
 
     /// The same, and waits until it is durable.
-    pub async fn append_durably(&self, entry: Entry) -> Result<(), StreamError> {
-        self.writer.push_durably(&self.input, entry).await
+    pub async fn append_durably(&self, about: About, what: What) -> Result<(), StreamError> {
+        self.writer.push_durably(&self.input, Told::new(about, what)).await
     }
 
     /// One past the highest offset of its partition of the journal that is known to be written: whatever is appended from

@@ -20,6 +20,22 @@ pub struct Place {
     pub offset: Option<i64>,
 }
 
+/// What an entry tells of: an input record and the event that it is, or, with neither, the whole partition.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct About {
+    /// Offset of the record.
+    pub offset: Option<i64>,
+    /// The event.
+    pub event: Option<EventId>,
+}
+
+impl About {
+    /// That event, of the record at that offset.
+    pub fn event(offset: i64, event: EventId) -> Self {
+        About { offset: Some(offset), event: Some(event) }
+    }
+}
+
 /// One thing that happened, and of what.
 #[derive(Clone, Debug)]
 pub struct Entry {

@@ -12,9 +12,10 @@
 //! **What it is not.** A cache: what is older than the oldest unfinished event of a partition is never read again, except
 //! for a replay, which names its range.
 //!
-//! [`entry`] is what it tells, [`record`] the form of that, [`memory`] the pure fold over them, [`writer`] and [`restore`] the shells around
+//! [`entry`] is what it tells, [`record`] the form of that, [`batch`] what is written together, [`memory`] the pure fold over them, [`writer`] and [`restore`] the shells around
 //! a log, [`Book`] the journal of one input, [`pages`] what one event sees.
 
+pub mod batch;
 mod book;
 pub mod entry;
 mod json;
@@ -26,7 +27,7 @@ pub mod restore;
 pub mod writer;
 
 pub use book::Book;
-pub use entry::{Entry, Intent, Outcome, What};
+pub use entry::{About, Entry, Intent, Outcome, What};
 pub use memory::{Memory, Recalled};
 pub use pages::{Binding, Pages, Range};
 pub use writer::Writer;

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::value::RawValue;
 use tokio::time::timeout;
 
+use super::batch::Ending;
 use super::book::Book;
-use super::entry::{Answer, Entry, Intent, Outcome, Place, What};
+use super::entry::{About, Answer, Intent, What};
 use super::memory::Recalled;
 use crate::event::cost::Attempt;
 use crate::event::ids::{AttemptId, Digest, EventId, StageKey};
@@ -30,8 +30,8 @@ pub struct Binding {
     pub book: Book,
     /// Whether a request waits until its intent is durable.
     pub strict: bool,
-    /// The input record.
-    pub place: Place,
+    /// Offset of the input record.
+    pub offset: i64,
     /// Where the first entry of this run may stand in the journal.
     pub from: i64,
     /// What the journal says of it.
@@ -96,9 +96,16 @@ pub struct Pages {
 struct Open {
     /// Successes by stage, item and operation.
     ordinals: HashMap<(Arc<str>, Option<u32>, &'static str), u32>,
-    /// Successful attempts whose answers are about to be kept: one record tells of both.
-    #[expect(clippy::vec_box, reason = "mostly one, for which a vector makes room for four")]
-    ended: Vec<Box<Attempt>>,
+    /// Successful attempts whose answers are about to be kept: one entry tells of both.
+    ended: Vec<Kept>,
+}
+
+/// What is told of a success until its answer is kept.
+struct Kept {
+    stage: Arc<str>,
+    item: Option<u32>,
+    operation: &'static str,
+    ending: Ending,
 }
 
 impl Pages {
@@ -165,41 +172,34 @@ impl Pages {
         digest: Digest,
         value: &T,
     ) {
-        let (ordinal, attempt) = {
+        let Some((binding, about)) = self.bound() else { return };
+        let (ordinal, ending) = {
             let mut open = self.open();
             let slot = (Arc::clone(&key.stage), key.item, operation);
             let next = open.ordinals.entry(slot).or_insert(0);
             let ordinal = *next;
             *next += 1;
-            let of = |attempt: &Attempt| {
-                attempt.stage == key.stage
-                    && attempt.item == key.item
-                    && attempt.operation == operation
+            let of = |kept: &Kept| {
+                kept.stage == key.stage && kept.item == key.item && kept.operation == operation
             };
-            let at = open.ended.iter().position(|attempt| of(attempt));
-            (ordinal, at.map(|at| open.ended.swap_remove(at)))
+            let at = open.ended.iter().position(of);
+            (ordinal, at.map(|at| open.ended.swap_remove(at).ending))
         };
-        let value = serde_json::value::to_raw_value(value).ok().map(Arc::<RawValue>::from);
-        let answer = value.map(|value| Answer {
-            stage: Arc::clone(&key.stage),
-            item: key.item,
-            operation,
-            ordinal,
-            digest,
-            value: Some(value),
-            parts: None,
-        });
-        self.write(What::Outcome(Outcome { attempt, answer }));
+        let (stage, item) = (Arc::clone(&key.stage), key.item);
+        let answer = Answer { stage, item, operation, ordinal, digest, value: None, parts: None };
+        let mut ending = ending.unwrap_or_else(|| Ending::new(None));
+        ending.answer(&answer, value);
+        binding.book.tell(ending.told(about));
     }
 
     /// Tells that a request is about to leave; when intents are strict, returns once that is durable.
     pub async fn intend(&self, intent: Intent) -> Result<(), StreamError> {
-        let Some((binding, event)) = &self.bound else { return Ok(()) };
-        let entry = entry(binding, *event, What::Intent(intent));
+        let Some((binding, about)) = self.bound() else { return Ok(()) };
+        let intent = What::Intent(intent);
         match binding.strict {
-            true => binding.book.append_durably(entry).await,
+            true => binding.book.append_durably(about, intent).await,
             false => {
-                binding.book.append(entry);
+                binding.book.append(about, intent);
                 Ok(())
             }
         }
@@ -207,40 +207,36 @@ impl Pages {
 
     /// Tells how an attempt ended. A success waits for its answer to be kept.
     pub fn ended(&self, attempt: &Attempt) {
-        if self.bound.is_none() {
-            return;
+        let Some((binding, about)) = self.bound() else { return };
+        let ending = Ending::new(Some(attempt));
+        if attempt.outcome != "ok" {
+            return binding.book.tell(ending.told(about));
         }
-        let ended = Box::new(attempt.clone());
-        match ended.outcome == "ok" {
-            true => self.open().ended.push(ended),
-            false => self.write(What::Outcome(Outcome { attempt: Some(ended), answer: None })),
-        }
+        let Attempt { stage, item, operation, .. } = attempt;
+        let (stage, item, operation) = (Arc::clone(stage), *item, *operation);
+        self.open().ended.push(Kept { stage, item, operation, ending });
     }
 
     /// Tells that a request did not leave after all.
     pub fn withdraw(&self, attempt: AttemptId) {
-        self.write(What::Withdrawn { attempt });
+        if let Some((binding, about)) = self.bound() {
+            binding.book.append(about, What::Withdrawn { attempt });
+        }
     }
 
     /// The event has run: successes whose answers nobody kept are told, too.
     pub fn close(&self) {
+        let Some((binding, about)) = self.bound() else { return };
         let left = std::mem::take(&mut self.open().ended);
-        for attempt in left {
-            self.write(What::Outcome(Outcome { attempt: Some(attempt), answer: None }));
-        }
+        left.into_iter().for_each(|kept| binding.book.tell(kept.ending.told(about)));
     }
 
-    fn write(&self, what: What) {
-        if let Some((binding, event)) = &self.bound {
-            binding.book.append(entry(binding, *event, what));
-        }
+    fn bound(&self) -> Option<(&Binding, About)> {
+        let (binding, event) = self.bound.as_ref()?;
+        Some((binding, About::event(binding.offset, *event)))
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn entry(binding: &Binding, event: EventId, what: What) -> Entry {
-    Entry { place: binding.place.clone(), event: Some(event), run: binding.book.run(), what }
 }

@@ -1,43 +1,74 @@
 //! What waits to be written to the journal. Who writes is woken when the first entry comes, when one is urgent,
-//! and when a batch is full: not for each.
+//! and when a round is full: not for each.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout_at};
 
+use super::batch::{Batch, Told};
 use super::book::Input;
-use super::record::Piece;
 use crate::stream::StreamError;
 
-/// Entries of one batch, and their bytes.
+/// Entries of one round, and their bytes.
 const TOGETHER: usize = 1_000;
 const TOGETHER_BYTES: usize = 4 << 20;
 
-/// Entries of one input partition that stand together; none for who only waits for those before.
-pub(super) struct Job {
-    pub(super) entries: Option<(Arc<Input>, Vec<Piece>)>,
-    pub(super) durable: Option<oneshot::Sender<Result<(), StreamError>>>,
-    /// Whether who waits has no time for others to come along.
-    pub(super) urgent: bool,
+/// Who waits until what was told before is durable, or can't be.
+pub(super) type Asker = oneshot::Sender<Result<(), StreamError>>;
+
+/// What is written together.
+#[derive(Default)]
+pub(super) struct Round {
+    /// By partition of the journal and input, whoever tells of it.
+    pub(super) batches: BTreeMap<Arc<Input>, Shared>,
+    pub(super) askers: Vec<Asker>,
+    pub(super) entries: usize,
+    pub(super) bytes: usize,
+    /// Whether somebody waits who has no time for others to come along.
+    urgent: bool,
 }
 
-impl Job {
-    pub(super) fn len(&self) -> usize {
-        self.entries.as_ref().map_or(0, |(_, pieces)| pieces.len())
+/// Entries of one input.
+pub(super) struct Shared {
+    pub(super) batch: Batch,
+    /// Who told of it, and how many entries: mostly one, and two while a partition comes back.
+    pub(super) told: Vec<(Arc<Input>, usize)>,
+}
+
+impl Round {
+    fn is_full(&self) -> bool {
+        self.entries >= TOGETHER || self.bytes >= TOGETHER_BYTES
     }
 
-    pub(super) fn bytes(&self) -> usize {
-        let pieces = self.entries.iter().flat_map(|(_, pieces)| pieces);
-        pieces.map(Piece::size).sum()
+    fn take(&mut self, run: u64, input: &Arc<Input>, told: Told) {
+        let entries = told.entries();
+        self.entries += entries;
+        self.bytes += told.bytes();
+        let shared = match self.batches.get_mut(input) {
+            Some(shared) => shared,
+            None => {
+                let usual = input.usual.load(Ordering::Relaxed);
+                // A quarter more, so that it rarely has to move.
+                let batch = Batch::new(run, usual + usual / 4);
+                let shared = Shared { batch, told: Vec::with_capacity(1) };
+                self.batches.entry(Arc::clone(input)).or_insert(shared)
+            }
+        };
+        shared.batch.push(told);
+        match shared.told.iter_mut().find(|(known, _)| Arc::ptr_eq(known, input)) {
+            Some((_, count)) => *count += entries,
+            None => shared.told.push((Arc::clone(input), entries)),
+        }
     }
 }
 
 /// See the module.
-#[derive(Default)]
 pub(super) struct Queue {
+    run: u64,
     waiting: Mutex<Waiting>,
     changed: Notify,
 }
@@ -53,36 +84,62 @@ impl Drop for Closes<'_> {
 
 #[derive(Default)]
 struct Waiting {
-    jobs: VecDeque<Job>,
-    entries: usize,
-    bytes: usize,
-    urgent: usize,
+    /// All but the newest are full.
+    rounds: VecDeque<Round>,
     closed: bool,
 }
 
 impl Waiting {
     /// Whether it should not wait for more.
     fn is_urgent(&self) -> bool {
-        self.urgent > 0 || self.entries >= TOGETHER || self.bytes >= TOGETHER_BYTES
+        self.rounds.len() > 1 || self.rounds.back().is_some_and(|it| it.urgent || it.is_full())
+    }
+
+    /// The newest, which has room.
+    fn open(&mut self) -> &mut Round {
+        if self.rounds.back().is_none_or(Round::is_full) {
+            self.rounds.push_back(Round::default());
+        }
+        let newest = self.rounds.len() - 1;
+        &mut self.rounds[newest]
     }
 }
 
 impl Queue {
+    /// Of what that run tells.
+    pub(super) fn new(run: u64) -> Self {
+        Queue { run, waiting: Mutex::default(), changed: Notify::new() }
+    }
+
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The newest. Dropped when nobody writes any more, and with it whoever waits for it.
-    pub(super) fn push(&self, job: Job) {
+    /// The newest entry. Who waits for it has no time for others to come along.
+    pub(super) fn push(&self, input: &Arc<Input>, told: Told, asker: Option<Asker>) {
+        self.change(|round| {
+            round.take(self.run, input, told);
+            round.urgent |= asker.is_some();
+            round.askers.extend(asker);
+        });
+    }
+
+    /// Somebody waits for what was told so far.
+    pub(super) fn ask(&self, asker: Asker, urgent: bool) {
+        self.change(|round| {
+            round.urgent |= urgent;
+            round.askers.push(asker);
+        });
+    }
+
+    /// Dropped when nobody writes any more, and with it whoever waits.
+    fn change(&self, change: impl FnOnce(&mut Round)) {
         let mut waiting = self.waiting();
         if waiting.closed {
             return;
         }
-        let (first, urgent) = (waiting.jobs.is_empty(), waiting.is_urgent());
-        waiting.entries += job.len();
-        waiting.bytes += job.bytes();
-        waiting.urgent += usize::from(job.urgent);
-        waiting.jobs.push_back(job);
+        let (first, urgent) = (waiting.rounds.is_empty(), waiting.is_urgent());
+        change(waiting.open());
         let wake = first || (waiting.is_urgent() && !urgent);
         drop(waiting);
         if wake {
@@ -90,9 +147,9 @@ impl Queue {
         }
     }
 
-    /// The oldest, once there are some, and what came within `linger` of the first: one batch at most.
-    pub(super) async fn next(&self, linger: Duration) -> Vec<Job> {
-        while self.waiting().jobs.is_empty() {
+    /// The oldest round, once there is one, and what came within `linger` of its first entry.
+    pub(super) async fn next(&self, linger: Duration) -> Round {
+        while self.waiting().rounds.is_empty() {
             self.changed.notified().await;
         }
         let until = Instant::now() + linger;
@@ -101,28 +158,15 @@ impl Queue {
                 break;
             }
         }
-        let mut waiting = self.waiting();
-        let (mut taken, mut entries, mut bytes) = (Vec::new(), 0, 0);
-        while entries < TOGETHER
-            && bytes < TOGETHER_BYTES
-            && let Some(job) = waiting.jobs.pop_front()
-        {
-            entries += job.len();
-            bytes += job.bytes();
-            waiting.urgent -= usize::from(job.urgent);
-            taken.push(job);
-        }
-        waiting.entries -= entries;
-        waiting.bytes -= bytes;
-        taken
+        self.waiting().rounds.pop_front().unwrap_or_default()
     }
 
     /// Nobody writes any more.
     pub(super) fn close(&self) {
         let mut waiting = self.waiting();
         waiting.closed = true;
-        let jobs = std::mem::take(&mut waiting.jobs);
+        let rounds = std::mem::take(&mut waiting.rounds);
         drop(waiting);
-        drop(jobs);
+        drop(rounds);
     }
 }

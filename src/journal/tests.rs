@@ -2,10 +2,11 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::value::RawValue;
 
-use super::entry::{Answer, Entry, Outcome, Place, What};
+use super::batch::{Batch, Told};
+use super::entry::{About, Answer, Entry, Outcome, Place, What};
 use super::memory::Memory;
 use super::pages::Range;
-use super::record::{apart, pieces, read, records};
+use super::record::{apart, read};
 use crate::event::ids::{AttemptId, Digest, EventId};
 use crate::event::money::Money;
 use crate::stream::{Output, Record, TopicPartition};
@@ -67,9 +68,17 @@ fn input() -> TopicPartition {
 }
 
 fn written(entry: Entry) -> Vec<Record> {
-    let run = entry.run;
-    let outputs = records((&"g.journal".into(), HOME), &input(), run, &pieces(entry));
-    outputs.into_iter().map(read_back).collect()
+    together([entry]).into_iter().map(read_back).collect()
+}
+
+/// Told by one run.
+fn together(entries: impl IntoIterator<Item = Entry>) -> Vec<Output> {
+    let mut entries = entries.into_iter().peekable();
+    let mut batch = Batch::new(entries.peek().unwrap().run, 0);
+    for Entry { place, event, what, .. } in entries {
+        batch.push(Told::new(About { offset: place.offset, event }, what));
+    }
+    batch.records((&"g.journal".into(), HOME), &input())
 }
 
 fn read_back(output: Output) -> Record {
@@ -206,9 +215,7 @@ fn records_of_every_version_so_far_are_readable() {
 
 #[test]
 fn entries_that_are_written_together_share_a_record_and_can_be_taken_apart() {
-    let told = [entry(12, 1, intent(1)), entry(13, 1, What::Ended), closed(1)];
-    let texts: Vec<_> = told.into_iter().flat_map(pieces).collect();
-    let shared = records((&"g.journal".into(), HOME), &input(), 1, &texts);
+    let shared = together([entry(12, 1, intent(1)), entry(13, 1, What::Ended), closed(1)]);
     assert_eq!(shared.len(), 1);
     let alone = apart(&shared[0]).unwrap();
     assert_eq!(alone.len(), 3);
@@ -228,9 +235,7 @@ fn a_beginning_is_left_out_beside_its_end_and_the_event_has_begun_all_the_same()
         What::Outcome(Outcome { attempt: Some(Box::new(attempt)), answer: None })
     };
     let told = [entry(12, 1, intent(1)), entry(12, 1, intent(2)), entry(12, 1, ended(2))];
-    let texts: Vec<_> = told.into_iter().flat_map(pieces).collect();
-    let shared = records((&"g.journal".into(), HOME), &input(), 1, &texts).remove(0);
-    let shared = read_back(shared);
+    let shared = read_back(together(told).remove(0));
     assert_eq!(read(&shared).unwrap().len(), 2);
     let mut memory = Memory::default();
     take(&mut memory, &shared, |_| false);

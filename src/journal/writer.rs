@@ -1,7 +1,7 @@
 //! The journal's writing side: entries are put on their way at once and written in batches, in order. Nobody waits,
 //! unless he asks to.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -10,10 +10,10 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
+use super::batch::Told;
 use super::book::Input;
-use super::entry::Entry;
-use super::queue::{Closes, Job, Queue};
-use super::record::{self, Piece};
+use super::queue::{Asker, Closes, Queue, Round};
+use super::record;
 use crate::base::retry::Backoff;
 use crate::stream::{Log, Output, StreamError, StreamErrorKind, TopicPartition};
 
@@ -21,7 +21,7 @@ use crate::stream::{Log, Output, StreamError, StreamErrorKind, TopicPartition};
 /// who sends it and for who takes it. Each partition has a request of its own, so the more of them were written last time,
 /// the longer: at most 2,500 requests a second, and a time that is still short beside a call.
 const LINGER: Duration = Duration::from_millis(5);
-const LINGER_EACH: Duration = Duration::from_micros(400);
+const LINGER_EACH: Duration = Duration::from_micros(1000);
 const LINGER_MOST: Duration = Duration::from_millis(100);
 /// Between two looks at where the journal ends. Other processes write to it, too, and an input that rests does not learn of
 /// it by what is written of itself.
@@ -51,7 +51,8 @@ struct Shared {
 impl Writer {
     /// Starts the tasks that write to that topic of so many partitions. `run` tells this process from every other.
     pub fn start(log: Arc<dyn Log>, topic: Arc<str>, partitions: i32, run: u64) -> Self {
-        let (pending, bytes, queue) = Default::default();
+        let (pending, bytes) = Default::default();
+        let queue = Queue::new(run);
         let ends = (0..partitions.max(1)).map(|_| AtomicI64::new(0)).collect();
         let shared = Arc::new(Shared { log, topic, run, ends, pending, bytes, queue });
         let writing = tokio::spawn(Arc::clone(&shared).write());
@@ -85,10 +86,10 @@ impl Writer {
     pub(super) async fn push_durably(
         &self,
         input: &Arc<Input>,
-        entry: Entry,
+        told: Told,
     ) -> Result<(), StreamError> {
         let (done, durable) = oneshot::channel();
-        self.push(input, entry, Some(done));
+        self.push(input, told, Some(done));
         durable.await.unwrap_or_else(|_| Err(ended()))
     }
 
@@ -104,23 +105,16 @@ impl Writer {
 
     async fn written(&self, urgent: bool) {
         let (durable, done) = oneshot::channel();
-        self.shared.queue.push(Job { entries: None, durable: Some(durable), urgent });
+        self.shared.queue.ask(durable, urgent);
         drop(done.await);
     }
 
-    pub(super) fn push(
-        &self,
-        input: &Arc<Input>,
-        entry: Entry,
-        durable: Option<oneshot::Sender<Result<(), StreamError>>>,
-    ) {
-        let pieces = record::pieces(entry);
-        input.pending.fetch_add(pieces.len(), Ordering::Relaxed);
-        self.shared.pending.fetch_add(pieces.len(), Ordering::Relaxed);
-        let urgent = durable.is_some();
-        let job = Job { entries: Some((Arc::clone(input), pieces)), durable, urgent };
-        self.shared.bytes.fetch_add(job.bytes(), Ordering::Relaxed);
-        self.shared.queue.push(job);
+    pub(super) fn push(&self, input: &Arc<Input>, told: Told, asker: Option<Asker>) {
+        let entries = told.entries();
+        input.pending.fetch_add(entries, Ordering::Relaxed);
+        self.shared.pending.fetch_add(entries, Ordering::Relaxed);
+        self.shared.bytes.fetch_add(told.bytes(), Ordering::Relaxed);
+        self.shared.queue.push(input, told, asker);
     }
 
     /// One past the highest offset of a partition that is known to be written: whatever is appended from now on stands
@@ -170,28 +164,22 @@ impl Shared {
         let _closes = Closes(&self.queue);
         let mut linger = LINGER;
         loop {
-            let jobs = self.queue.next(linger).await;
-            let (mut inputs, mut askers) = (BTreeMap::<_, Vec<Piece>>::new(), Vec::new());
-            let mut told: Vec<(Arc<Input>, usize)> = Vec::with_capacity(jobs.len());
-            let (mut together, mut bytes) = (0, 0);
-            for job in jobs {
-                together += job.len();
-                bytes += job.bytes();
-                if let Some((input, pieces)) = job.entries {
-                    let entries = pieces.len();
-                    inputs.entry((input.home, input.at.clone())).or_default().extend(pieces);
+            let Round { batches, askers, entries, bytes, .. } = self.queue.next(linger).await;
+            let (mut records, mut told) = (Vec::new(), Vec::new());
+            let homes: BTreeSet<i32> = batches.keys().map(|input| input.home).collect();
+            for (input, shared) in batches {
+                let first = records.len();
+                records.extend(shared.batch.records((&self.topic, input.home), &input.at));
+                let together = records[first..].iter().map(Output::size).sum();
+                for (input, entries) in shared.told {
+                    input.usual.store(together, Ordering::Relaxed);
                     told.push((input, entries));
                 }
-                askers.extend(job.durable);
             }
-            let records = inputs.iter().flat_map(|((home, at), pieces)| {
-                record::records((&self.topic, *home), at, self.run, pieces)
-            });
-            let partitions: BTreeSet<i32> = inputs.keys().map(|(home, _)| *home).collect();
-            linger = (LINGER_EACH * partitions.len() as u32).clamp(LINGER, LINGER_MOST);
-            let outcome = self.written(records.collect()).await;
+            linger = (LINGER_EACH * homes.len() as u32).clamp(LINGER, LINGER_MOST);
+            let outcome = self.written(records).await;
             self.bytes.fetch_sub(bytes, Ordering::Relaxed);
-            self.pending.fetch_sub(together, Ordering::Relaxed);
+            self.pending.fetch_sub(entries, Ordering::Relaxed);
             for (input, entries) in told {
                 input.pending.fetch_sub(entries, Ordering::Release);
             }

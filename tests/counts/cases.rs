@@ -19,8 +19,8 @@ use vivremotion::flow::lanes::{Arrival, Lane, Lanes};
 use vivremotion::flow::outage::Outages;
 use vivremotion::flow::tracker::{Receive, Tracker};
 use vivremotion::flow::{Line, carry};
-use vivremotion::journal::entry::Place;
-use vivremotion::journal::{Entry, Intent, What, record};
+use vivremotion::journal::batch::{Batch, Told};
+use vivremotion::journal::{About, Intent, What, record};
 use vivremotion::model::Purse;
 use vivremotion::pipeline::check::check;
 use vivremotion::stage::Wiring;
@@ -205,25 +205,22 @@ fn lanes(rounds: usize) {
 fn journal(rounds: usize) {
     let input = TopicPartition { topic: "in".into(), partition: 0 };
     for n in 0..rounds {
-        let entry = Entry {
-            place: Place { topic: "in".into(), partition: 0, offset: Some(n as i64) },
-            event: Some(EventId::new("c", "in", 0, n as i64, START)),
-            run: 7,
-            what: What::Intent(Intent {
-                attempt: AttemptId::from_draw(n as u128),
-                stage: "answer".into(),
-                item: None,
-                operation: "chat",
-                provider: "simulated".into(),
-                account: "simulated".into(),
-                model: "small".into(),
-                ceiling: None,
-                catalogue: None,
-                started_at: START,
-            }),
-        };
-        let written = record::records((&"journal".into(), 0), &input, 7, &record::pieces(entry));
-        for output in written {
+        let about = About::event(n as i64, EventId::new("c", "in", 0, n as i64, START));
+        let intent = What::Intent(Intent {
+            attempt: AttemptId::from_draw(n as u128),
+            stage: "answer".into(),
+            item: None,
+            operation: "chat",
+            provider: "simulated".into(),
+            account: "simulated".into(),
+            model: "small".into(),
+            ceiling: None,
+            catalogue: None,
+            started_at: START,
+        });
+        let mut batch = Batch::new(7, 0);
+        batch.push(Told::new(about, intent));
+        for output in batch.records((&"journal".into(), 0), &input) {
             let at = TopicPartition { topic: "journal".into(), partition: 0 };
             let (key, value, headers) = (output.key, output.value, output.headers);
             let read = Record { at, offset: 0, timestamp: START, key, value, headers };

@@ -1,6 +1,6 @@
 use super::*;
 use crate::base::clock::HeldClock;
-use crate::journal::Book;
+use crate::journal::{About, Book};
 use crate::stream::memory::Memory as MemoryLog;
 use crate::stream::{Log, Output, Topic};
 
@@ -14,13 +14,14 @@ async fn written() -> (MemoryLog, Arc<Writer>) {
     log.send((0..6).map(|_| event("busy")).collect()).await.unwrap();
     let other = Arc::new(Writer::start(Arc::new(log.clone()), JOURNAL.into(), 1, 1));
     for (at, offset) in [(at("busy"), 0), (at("busy"), 5), (at("idle"), 0), (neighbour(), 5)] {
+        let id = EventId::new("c", &at.topic, at.partition, offset, 0);
         let book = Book::new(&other, at, 0);
-        book.append_durably(intent(&book, offset)).await.unwrap();
+        let intent = What::intent(offset as u128, 7);
+        book.append_durably(About::event(offset, id), intent).await.unwrap();
     }
     let writer = Arc::new(Writer::start(Arc::new(log.clone()), JOURNAL.into(), 1, 7));
     let idle = Book::new(&writer, at("idle"), 0);
-    let opening = Entry { place: idle.place(None), event: None, run: 7, what: What::Opened };
-    idle.append_durably(opening).await.unwrap();
+    idle.append_durably(About::default(), What::Opened).await.unwrap();
     (log, writer)
 }
 
@@ -42,13 +43,6 @@ fn event(topic: &str) -> Output {
         headers: Vec::new(),
         timestamp: None,
     }
-}
-
-fn intent(book: &Book, offset: i64) -> Entry {
-    let what = What::intent(offset as u128, 7);
-    let place = book.place(Some(offset));
-    let event = Some(EventId::new("c", &place.topic, place.partition, offset, 0));
-    Entry { place, event, run: 1, what }
 }
 
 fn input(at: TopicPartition, end: i64, journal_low: i64) -> Input {

@@ -1,7 +1,7 @@
 use super::*;
 use crate::base::clock::HeldClock;
 use crate::journal::Book;
-use crate::journal::entry::What;
+use crate::journal::entry::{About, What};
 use crate::stream::Topic;
 use crate::stream::memory::Memory;
 
@@ -31,8 +31,8 @@ fn book(writer: &Arc<Writer>, partition: i32) -> Book {
     Book::new(writer, at(partition), writer.home(&at(partition), None))
 }
 
-fn ended(book: &Book, offset: i64) -> Entry {
-    Entry { place: book.place(Some(offset)), event: None, run: 7, what: What::Ended }
+fn of(offset: i64) -> About {
+    About { offset: Some(offset), event: None }
 }
 
 /// Who reads the journal back flushes first: what it has appended itself must stand there then.
@@ -43,7 +43,7 @@ async fn what_was_appended_stands_in_the_log_once_it_is_flushed() {
     let books = [0, 1, 2].map(|partition| book(&writer, partition));
     assert_eq!(books.each_ref().map(Book::home), [0, 1, 0], "the third shares");
     for book in &books {
-        (0..3).for_each(|offset| book.append(ended(book, offset)));
+        (0..3).for_each(|offset| book.append(of(offset), What::Ended));
     }
     assert_eq!((log.records(JOURNAL).len(), books[0].pending()), (0, 3), "nobody has waited yet");
     assert_eq!(writer.pending(), 9);
@@ -83,10 +83,10 @@ async fn a_flush_of_nothing_writes_nothing() {
 async fn nobody_waits_for_a_writer_that_has_stopped() {
     let writer = writer(&log().await, 2);
     let book = book(&writer, 0);
-    book.append(ended(&book, 1));
+    book.append(of(1), What::Ended);
     writer.stop();
     writer.flush().await;
-    let late = book.append_durably(ended(&book, 2)).await;
+    let late = book.append_durably(of(2), What::Ended).await;
     assert_eq!(late.map_err(|error| error.kind), Err(StreamErrorKind::Unavailable));
 }
 
@@ -98,7 +98,7 @@ async fn the_more_partitions_are_written_the_longer_entries_gather() {
     let books: Vec<Book> = (0..40).map(|partition| book(&writer, partition)).collect();
     for (partitions, early, late) in [(12, 4, 2), (40, 4, 2), (1, 15, 2), (1, 4, 2)] {
         let before = log.records(JOURNAL).len();
-        books[..partitions].iter().for_each(|book| book.append(ended(book, 1)));
+        books[..partitions].iter().for_each(|book| book.append(of(1), What::Ended));
         sleep(Duration::from_millis(early)).await;
         assert_eq!(log.records(JOURNAL).len(), before, "{partitions}");
         sleep(Duration::from_millis(late)).await;

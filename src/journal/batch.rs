@@ -1,0 +1,274 @@
+//! Entries of one input that are written together: they share records, in their order. What is told becomes text where it
+//! happens, and is copied once, to the end of what stands there already.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::entry::{About, Answer, Intent, Outcome, Part, What};
+use super::record;
+use crate::base::json::{Put, Unwritable, begin, fields, object};
+use crate::event::cost::Attempt;
+use crate::event::ids::{AttemptId, Digest};
+use crate::stream::{Output, TopicPartition};
+
+/// Longest answer that stands in its outcome, bytes of JSON text. A longer one is written in [`Part`]s before it, and the
+/// outcome names it by its digest: a record must stay below the million bytes that brokers take by default, also when
+/// every character of the text has to be escaped.
+const INLINE: usize = 384 << 10;
+/// Bytes that entries share a record up to.
+const SHARED: usize = 64 << 10;
+/// What comes around the entries of a record is less than this.
+const AROUND: usize = 64;
+/// What an intent takes, about.
+const INTENT: usize = 384;
+/// What an outcome takes without a long answer, about.
+const OUTCOME: usize = 1_536;
+
+/// What is told: text, or what is likely not to be written and becomes text only if it is.
+pub enum Told {
+    /// A request is about to leave: of no interest to who is told, in the same batch, that its attempt ended.
+    Begun(About, Intent),
+    /// How an attempt ended, or what was answered.
+    Ended(Ended),
+    /// Anything else.
+    Other(Vec<u8>),
+}
+
+/// An outcome as text.
+pub struct Ended {
+    attempt: Option<AttemptId>,
+    /// Of an answer that is too long to stand in it.
+    parts: Vec<Vec<u8>>,
+    text: Vec<u8>,
+}
+
+impl Told {
+    /// That this happened.
+    pub fn new(about: About, what: What) -> Told {
+        match what {
+            What::Intent(intent) => Told::Begun(about, intent),
+            What::Outcome(Outcome { attempt, answer }) => {
+                let mut ending = Ending::new(attempt.as_deref());
+                if let Some(answer) = answer {
+                    ending.answer(&answer, &answer.value);
+                }
+                ending.told(about)
+            }
+            rare => Told::Other(text(about, &rare, INTENT)),
+        }
+    }
+
+    /// Entries.
+    pub fn entries(&self) -> usize {
+        match self {
+            Told::Ended(Ended { parts, .. }) => parts.len() + 1,
+            _ => 1,
+        }
+    }
+
+    /// Bytes, or about so many.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Told::Begun(..) => INTENT,
+            Told::Ended(Ended { parts, text, .. }) => {
+                parts.iter().map(Vec::len).sum::<usize>() + text.len()
+            }
+            Told::Other(text) => text.len(),
+        }
+    }
+}
+
+fn text(about: About, what: &What, room: usize) -> Vec<u8> {
+    let mut text = Vec::with_capacity(room);
+    let put = |out: &mut Vec<u8>| -> Result<(), Unwritable> {
+        object!(out; "what": what, "at"?: about.offset, "event"?: about.event)
+    };
+    // A value of plain fields always has a JSON form.
+    drop(put(&mut text));
+    text
+}
+
+/// The text of an outcome as it comes to be: first how the attempt ended, then what it was answered.
+pub struct Ending {
+    attempt: Option<AttemptId>,
+    text: Vec<u8>,
+    /// An answer that is too long, and its digest.
+    long: Option<(Digest, String)>,
+}
+
+impl Ending {
+    /// Of that attempt; none for what costs nothing.
+    pub fn new(attempt: Option<&Attempt>) -> Self {
+        let mut text = Vec::with_capacity(OUTCOME);
+        text.extend_from_slice(br#"{"what":{"outcome":{"#);
+        if let Some(attempt) = attempt {
+            text.extend_from_slice(br#""attempt":"#);
+            // A value of plain fields always has a JSON form.
+            drop(attempt.put(&mut text));
+        }
+        Ending { attempt: attempt.map(|attempt| attempt.id), text, long: None }
+    }
+
+    /// With that answer, whose value is this; without, should it have no JSON form.
+    pub fn answer(&mut self, answer: &Answer, value: &impl Serialize) {
+        let before = self.text.len();
+        if self.put(answer, value).is_err() {
+            self.text.truncate(before);
+        }
+    }
+
+    fn put(&mut self, answer: &Answer, value: &impl Serialize) -> Result<(), Unwritable> {
+        let out = &mut self.text;
+        out.extend_from_slice(if self.attempt.is_some() {
+            br#","answer":"#
+        } else {
+            br#""answer":"#
+        });
+        begin!(out;
+            "stage": answer.stage,
+            "item"?: answer.item,
+            "operation": answer.operation,
+            "ordinal": answer.ordinal,
+            "digest": answer.digest
+        );
+        let end = out.len();
+        out.extend_from_slice(br#","value":"#);
+        let begin = out.len();
+        serde_json::to_writer(&mut *out, value).map_err(|error| Unwritable(error.to_string()))?;
+        if out.len() - begin > INLINE {
+            let value = String::from_utf8(out.split_off(begin));
+            let value = value.map_err(|error| Unwritable(error.to_string()))?;
+            out.truncate(end);
+            let of = Digest::of_answer(&value);
+            fields!(out; "parts": of);
+            self.long = Some((of, value));
+        }
+        self.text.push(b'}');
+        Ok(())
+    }
+
+    /// That it happened.
+    pub fn told(self, about: About) -> Told {
+        let Ending { attempt, mut text, long } = self;
+        let put = |out: &mut Vec<u8>| -> Result<(), Unwritable> {
+            out.extend_from_slice(b"}}");
+            fields!(out; "at"?: about.offset, "event"?: about.event);
+            out.push(b'}');
+            Ok(())
+        };
+        // Numbers have a JSON form.
+        drop(put(&mut text));
+        let parts = long.map(|(of, value)| parts(about, of, &value)).unwrap_or_default();
+        Told::Ended(Ended { attempt, parts, text })
+    }
+}
+
+fn parts(about: About, of: Digest, value: &str) -> Vec<Vec<u8>> {
+    let part = |(part, index): (&str, u32)| {
+        let what = What::Part(Part { of, index, text: part.to_owned() });
+        text(about, &what, part.len() + INTENT)
+    };
+    cut(value).zip(0..).map(part).collect()
+}
+
+/// A text in pieces of at most [`INLINE`] bytes.
+fn cut(text: &str) -> impl Iterator<Item = &str> {
+    let mut left = text;
+    std::iter::from_fn(move || {
+        let mut end = left.len().min(INLINE);
+        while !left.is_char_boundary(end) {
+            end -= 1;
+        }
+        let (piece, rest) = left.split_at(end);
+        left = rest;
+        (!piece.is_empty()).then_some(piece)
+    })
+}
+
+/// See the module.
+pub struct Batch {
+    run: u64,
+    /// Bytes that it is likely to come to.
+    likely: usize,
+    /// Records that have no room for more.
+    full: Vec<Vec<u8>>,
+    /// The one that has.
+    open: Vec<u8>,
+    /// Beginnings whose ends may still come.
+    begun: Vec<(About, Intent)>,
+    ended: Vec<AttemptId>,
+}
+
+impl Batch {
+    /// Of what that run tells, likely in so many bytes.
+    pub fn new(run: u64, likely: usize) -> Self {
+        let (begun, ended) = Default::default();
+        Batch { run, likely, full: Vec::new(), open: Vec::new(), begun, ended }
+    }
+
+    /// Takes in what is told next. A beginning may come to stand behind outcomes of other attempts that followed it.
+    pub fn push(&mut self, told: Told) {
+        match told {
+            Told::Begun(about, intent) => self.begun.push((about, intent)),
+            Told::Ended(Ended { attempt, parts, text }) => {
+                self.ended.extend(attempt);
+                parts.iter().for_each(|part| self.put(part));
+                self.put(&text);
+            }
+            // That an event has ended, say, undoes what was begun before it, and not what is begun after it.
+            Told::Other(text) => {
+                self.put_begun();
+                self.put(&text);
+            }
+        }
+    }
+
+    fn put(&mut self, text: &[u8]) {
+        if !self.open.is_empty() && self.open.len() + text.len() > SHARED {
+            self.full.push(std::mem::take(&mut self.open));
+        }
+        match self.open.is_empty() {
+            true => {
+                self.open.reserve(text.len().max(self.likely.min(SHARED)) + AROUND);
+                self.open.extend_from_slice(record::head(self.run).as_bytes());
+            }
+            false => self.open.push(b','),
+        }
+        self.open.extend_from_slice(text);
+    }
+
+    /// Who is told of an attempt's end need not be told that it began.
+    fn put_begun(&mut self) {
+        self.ended.sort_unstable();
+        for (about, intent) in std::mem::take(&mut self.begun) {
+            if self.ended.binary_search(&intent.attempt).is_err() {
+                self.put(&text(about, &What::Intent(intent), INTENT));
+            }
+        }
+    }
+
+    /// As records of that partition of the journal, about that input.
+    pub fn records(mut self, home: (&Arc<str>, i32), input: &TopicPartition) -> Vec<Output> {
+        self.put_begun();
+        let (journal, partition) = home;
+        let key = Bytes::from(input.to_string());
+        let output = |mut value: Vec<u8>| {
+            value.extend_from_slice(record::TAIL.as_bytes());
+            Output {
+                topic: Arc::clone(journal),
+                partition: Some(partition),
+                key: Some(key.clone()),
+                value: Some(Bytes::from(value)),
+                headers: Vec::new(),
+                timestamp: None,
+            }
+        };
+        let Batch { full, open, .. } = self;
+        full.into_iter().chain((!open.is_empty()).then_some(open)).map(output).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;
