@@ -10,6 +10,9 @@ use crate::plan::{Place, Plan};
 use crate::report::Goal::AtMost;
 use crate::report::Report;
 
+/// Pairs for each run of P7: the difference of two figures varies by more than either.
+const PAIRS: usize = 4;
+
 /// What runs of one job cost: one figure for each.
 struct Cost {
     job: Job,
@@ -23,7 +26,7 @@ pub fn engine(stage: &Stage, report: &mut Report) {
     let avro = Plan::new(&stage.kafka());
     let json = Plan { format: Format::Json, ..avro.clone() };
     let local = Plan::new(&Place::Local);
-    let [avro, json, local] = stage.block_on(measure(stage, [avro, json, local]));
+    let [avro, json, local] = stage.block_on(measure(stage, [avro, json, local], stage.runs));
     for (name, cost, most) in [("kafka", avro, 100.0), ("local", local, 90.0)] {
         let (rss, peak) = cost.job.engine().memory();
         let name = |what: &str| format!("{name}: {what}");
@@ -46,7 +49,7 @@ pub fn plain(stage: &Stage, report: &mut Report) {
         sink: "value: \"{{ answer.body }}\", failures: OUT.failed",
         ..Plan::new(&stage.kafka())
     };
-    let [cost] = stage.block_on(measure(stage, [plan]));
+    let [cost] = stage.block_on(measure(stage, [plan], stage.runs));
     report.add("P2", "engine CPU per event", "µs", Some(AtMost(48.0)), &cost.cpu_us);
     report.add("P2", "events per second", "1/s", None, &cost.per_second);
     report.add("P2", "memory at the end", "MiB", None, &[cost.job.engine().memory().0]);
@@ -57,10 +60,11 @@ pub fn promise(stage: &Stage, report: &mut Report) {
     for (commit, goal) in [("100ms", Some(AtMost(15.0))), ("10ms", None)] {
         let plan = Plan { commit, ..Plan::new(&stage.kafka()) };
         let other = Plan { guarantee: "at_least_once", ..plan.clone() };
+        let pairs = PAIRS * stage.runs;
         let ([with, without], journaled) = stage.block_on(async {
-            let costs = measure(stage, [plan, other]).await;
+            let costs = measure(stage, [plan, other], pairs).await;
             let journaled = costs[0].job.journaled().await as f64;
-            (costs, journaled / (load(stage) / 10 + stage.runs * load(stage)) as f64)
+            (costs, journaled / (load(stage) / 10 + pairs * load(stage)) as f64)
         });
         let both = with.cpu_us.iter().zip(&without.cpu_us);
         let more: Vec<f64> = both.map(|(with, without)| (with / without - 1.0) * 100.0).collect();
@@ -78,7 +82,7 @@ fn load(stage: &Stage) -> usize {
 }
 
 /// Runs of all plans in turns, so that what else the machine does meets each of them.
-async fn measure<const N: usize>(stage: &Stage, plans: [Plan; N]) -> [Cost; N] {
+async fn measure<const N: usize>(stage: &Stage, plans: [Plan; N], runs: usize) -> [Cost; N] {
     let events = load(stage);
     let mut costs = Vec::with_capacity(N);
     for plan in plans {
@@ -88,7 +92,7 @@ async fn measure<const N: usize>(stage: &Stage, plans: [Plan; N]) -> [Cost; N] {
         let (cpu_us, models_us, per_second) = (Vec::new(), Vec::new(), Vec::new());
         costs.push(Cost { job, cpu_us, models_us, per_second });
     }
-    for run in 1..=stage.runs {
+    for run in 1..=runs {
         for Cost { job, cpu_us, models_us, per_second } in &mut costs {
             let (before, models) = (job.engine().cpu(), job.models.cpu());
             let began = Instant::now();
