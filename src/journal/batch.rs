@@ -1,5 +1,5 @@
-//! Entries of one input that are written together: they share records, in their order. What is told becomes text where it
-//! happens, and is copied once, to the end of what stands there already.
+//! Entries of one input that are written together: they share records, in their order, but for intents, which may stand
+//! later. What is told becomes text where it happens, and is copied once, to the end of what stands there already.
 
 use std::sync::Arc;
 
@@ -28,42 +28,43 @@ const OUTCOME: usize = 1_536;
 
 /// What is told: text, or what is likely not to be written and becomes text only if it is.
 pub enum Told {
-    /// A request is about to leave: of no interest to who is told, in the same batch, that its attempt ended.
-    Begun(About, Intent),
+    /// A request is about to leave: of no interest to who is told, in the same batch, how its attempt ended.
+    Intent(About, Intent),
     /// How an attempt ended, or what was answered.
-    Ended(Ended),
+    Outcome {
+        /// The attempt.
+        attempt: Option<AttemptId>,
+        /// The parts of an answer that is too long to stand in it.
+        parts: Vec<Vec<u8>>,
+        /// The outcome.
+        text: Vec<u8>,
+    },
     /// Anything else.
     Other(Vec<u8>),
-}
-
-/// An outcome as text.
-pub struct Ended {
-    attempt: Option<AttemptId>,
-    /// Of an answer that is too long to stand in it.
-    parts: Vec<Vec<u8>>,
-    text: Vec<u8>,
 }
 
 impl Told {
     /// That this happened.
     pub fn new(about: About, what: What) -> Told {
         match what {
-            What::Intent(intent) => Told::Begun(about, intent),
+            What::Intent(intent) => Told::Intent(about, intent),
             What::Outcome(Outcome { attempt, answer }) => {
-                let mut ending = Ending::new(attempt.as_deref());
-                if let Some(answer) = answer {
-                    ending.answer(&answer, &answer.value);
+                let mut draft = Draft::new(attempt.as_deref());
+                if let Some(answer) = answer
+                    && let Some(value) = &answer.value
+                {
+                    draft.answer(&answer, value);
                 }
-                ending.told(about)
+                draft.told(about)
             }
             rare => Told::Other(text(about, &rare, INTENT)),
         }
     }
 
-    /// Entries.
+    /// Entries that it is.
     pub fn entries(&self) -> usize {
         match self {
-            Told::Ended(Ended { parts, .. }) => parts.len() + 1,
+            Told::Outcome { parts, .. } => parts.len() + 1,
             _ => 1,
         }
     }
@@ -71,8 +72,8 @@ impl Told {
     /// Bytes, or about so many.
     pub fn bytes(&self) -> usize {
         match self {
-            Told::Begun(..) => INTENT,
-            Told::Ended(Ended { parts, text, .. }) => {
+            Told::Intent(..) => INTENT,
+            Told::Outcome { parts, text, .. } => {
                 parts.iter().map(Vec::len).sum::<usize>() + text.len()
             }
             Told::Other(text) => text.len(),
@@ -91,14 +92,14 @@ fn text(about: About, what: &What, room: usize) -> Vec<u8> {
 }
 
 /// The text of an outcome as it comes to be: first how the attempt ended, then what it was answered.
-pub struct Ending {
+pub struct Draft {
     attempt: Option<AttemptId>,
     text: Vec<u8>,
     /// An answer that is too long, and its digest.
     long: Option<(Digest, String)>,
 }
 
-impl Ending {
+impl Draft {
     /// Of that attempt; none for what costs nothing.
     pub fn new(attempt: Option<&Attempt>) -> Self {
         let mut text = Vec::with_capacity(OUTCOME);
@@ -108,10 +109,10 @@ impl Ending {
             // A value of plain fields always has a JSON form.
             drop(attempt.put(&mut text));
         }
-        Ending { attempt: attempt.map(|attempt| attempt.id), text, long: None }
+        Draft { attempt: attempt.map(|attempt| attempt.id), text, long: None }
     }
 
-    /// With that answer, whose value is this; without, should it have no JSON form.
+    /// With an answer at that place, whose value is this; without, should it have no JSON form.
     pub fn answer(&mut self, answer: &Answer, value: &impl Serialize) {
         let before = self.text.len();
         if self.put(answer, value).is_err() {
@@ -133,14 +134,14 @@ impl Ending {
             "ordinal": answer.ordinal,
             "digest": answer.digest
         );
-        let end = out.len();
+        let place = out.len();
         out.extend_from_slice(br#","value":"#);
-        let begin = out.len();
+        let at = out.len();
         serde_json::to_writer(&mut *out, value).map_err(|error| Unwritable(error.to_string()))?;
-        if out.len() - begin > INLINE {
-            let value = String::from_utf8(out.split_off(begin));
+        if out.len() - at > INLINE {
+            let value = String::from_utf8(out.split_off(at));
             let value = value.map_err(|error| Unwritable(error.to_string()))?;
-            out.truncate(end);
+            out.truncate(place);
             let of = Digest::of_answer(&value);
             fields!(out; "parts": of);
             self.long = Some((of, value));
@@ -151,7 +152,7 @@ impl Ending {
 
     /// That it happened.
     pub fn told(self, about: About) -> Told {
-        let Ending { attempt, mut text, long } = self;
+        let Draft { attempt, mut text, long } = self;
         let put = |out: &mut Vec<u8>| -> Result<(), Unwritable> {
             out.extend_from_slice(b"}}");
             fields!(out; "at"?: about.offset, "event"?: about.event);
@@ -161,7 +162,7 @@ impl Ending {
         // Numbers have a JSON form.
         drop(put(&mut text));
         let parts = long.map(|(of, value)| parts(about, of, &value)).unwrap_or_default();
-        Told::Ended(Ended { attempt, parts, text })
+        Told::Outcome { attempt, parts, text }
     }
 }
 
@@ -196,7 +197,7 @@ pub struct Batch {
     full: Vec<Vec<u8>>,
     /// The one that has.
     open: Vec<u8>,
-    /// Beginnings whose ends may still come.
+    /// Requests whose attempts may still end beside them.
     begun: Vec<(About, Intent)>,
     ended: Vec<AttemptId>,
 }
@@ -208,11 +209,11 @@ impl Batch {
         Batch { run, likely, full: Vec::new(), open: Vec::new(), begun, ended }
     }
 
-    /// Takes in what is told next. A beginning may come to stand behind outcomes of other attempts that followed it.
+    /// Takes in what is told next. An intent may come to stand behind outcomes of other attempts that followed it.
     pub fn push(&mut self, told: Told) {
         match told {
-            Told::Begun(about, intent) => self.begun.push((about, intent)),
-            Told::Ended(Ended { attempt, parts, text }) => {
+            Told::Intent(about, intent) => self.begun.push((about, intent)),
+            Told::Outcome { attempt, parts, text } => {
                 self.ended.extend(attempt);
                 parts.iter().for_each(|part| self.put(part));
                 self.put(&text);
@@ -227,6 +228,7 @@ impl Batch {
 
     fn put(&mut self, text: &[u8]) {
         if !self.open.is_empty() && self.open.len() + text.len() > SHARED {
+            self.likely = self.likely.saturating_sub(self.open.len());
             self.full.push(std::mem::take(&mut self.open));
         }
         match self.open.is_empty() {
@@ -241,6 +243,9 @@ impl Batch {
 
     /// Who is told of an attempt's end need not be told that it began.
     fn put_begun(&mut self) {
+        if self.begun.is_empty() {
+            return;
+        }
         self.ended.sort_unstable();
         for (about, intent) in std::mem::take(&mut self.begun) {
             if self.ended.binary_search(&intent.attempt).is_err() {

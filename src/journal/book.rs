@@ -69,11 +69,6 @@ impl Book {
         &self.writer
     }
 
-    /// What tells this process from every other.
-    pub fn run(&self) -> u64 {
-        self.writer.run()
-    }
-
     /// The journal's partition that tells of it.
     pub fn home(&self) -> i32 {
         self.input.home

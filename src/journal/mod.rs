@@ -12,8 +12,9 @@
 //! **What it is not.** A cache: what is older than the oldest unfinished event of a partition is never read again, except
 //! for a replay, which names its range.
 //!
-//! [`entry`] is what it tells, [`record`] the form of that, [`batch`] what is written together, [`memory`] the pure fold over them, [`writer`] and [`restore`] the shells around
-//! a log, [`Book`] the journal of one input, [`pages`] what one event sees.
+//! [`entry`] is what it tells, [`record`] the form of that, [`batch`] what is written together, [`memory`] the pure fold
+//! over them, [`writer`] and [`restore`] the shells around a log, [`Book`] the journal of one input, [`pages`] what one
+//! event sees.
 
 pub mod batch;
 mod book;

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use super::batch::Ending;
+use super::batch::Draft;
 use super::book::Book;
 use super::entry::{About, Answer, Intent, What};
 use super::memory::Recalled;
@@ -105,7 +105,7 @@ struct Kept {
     stage: Arc<str>,
     item: Option<u32>,
     operation: &'static str,
-    ending: Ending,
+    draft: Draft,
 }
 
 impl Pages {
@@ -173,7 +173,7 @@ impl Pages {
         value: &T,
     ) {
         let Some((binding, about)) = self.bound() else { return };
-        let (ordinal, ending) = {
+        let (ordinal, draft) = {
             let mut open = self.open();
             let slot = (Arc::clone(&key.stage), key.item, operation);
             let next = open.ordinals.entry(slot).or_insert(0);
@@ -183,13 +183,13 @@ impl Pages {
                 kept.stage == key.stage && kept.item == key.item && kept.operation == operation
             };
             let at = open.ended.iter().position(of);
-            (ordinal, at.map(|at| open.ended.swap_remove(at).ending))
+            (ordinal, at.map(|at| open.ended.swap_remove(at).draft))
         };
         let (stage, item) = (Arc::clone(&key.stage), key.item);
         let answer = Answer { stage, item, operation, ordinal, digest, value: None, parts: None };
-        let mut ending = ending.unwrap_or_else(|| Ending::new(None));
-        ending.answer(&answer, value);
-        binding.book.tell(ending.told(about));
+        let mut draft = draft.unwrap_or_else(|| Draft::new(None));
+        draft.answer(&answer, value);
+        binding.book.tell(draft.told(about));
     }
 
     /// Tells that a request is about to leave; when intents are strict, returns once that is durable.
@@ -208,13 +208,13 @@ impl Pages {
     /// Tells how an attempt ended. A success waits for its answer to be kept.
     pub fn ended(&self, attempt: &Attempt) {
         let Some((binding, about)) = self.bound() else { return };
-        let ending = Ending::new(Some(attempt));
+        let draft = Draft::new(Some(attempt));
         if attempt.outcome != "ok" {
-            return binding.book.tell(ending.told(about));
+            return binding.book.tell(draft.told(about));
         }
         let Attempt { stage, item, operation, .. } = attempt;
         let (stage, item, operation) = (Arc::clone(stage), *item, *operation);
-        self.open().ended.push(Kept { stage, item, operation, ending });
+        self.open().ended.push(Kept { stage, item, operation, draft });
     }
 
     /// Tells that a request did not leave after all.
@@ -228,7 +228,7 @@ impl Pages {
     pub fn close(&self) {
         let Some((binding, about)) = self.bound() else { return };
         let left = std::mem::take(&mut self.open().ended);
-        left.into_iter().for_each(|kept| binding.book.tell(kept.ending.told(about)));
+        left.into_iter().for_each(|kept| binding.book.tell(kept.draft.told(about)));
     }
 
     fn bound(&self) -> Option<(&Binding, About)> {

@@ -24,7 +24,7 @@ pub(super) type Asker = oneshot::Sender<Result<(), StreamError>>;
 #[derive(Default)]
 pub(super) struct Round {
     /// By partition of the journal and input, whoever tells of it.
-    pub(super) batches: BTreeMap<Arc<Input>, Shared>,
+    pub(super) batches: BTreeMap<Arc<Input>, Gathered>,
     pub(super) askers: Vec<Asker>,
     pub(super) entries: usize,
     pub(super) bytes: usize,
@@ -33,7 +33,7 @@ pub(super) struct Round {
 }
 
 /// Entries of one input.
-pub(super) struct Shared {
+pub(super) struct Gathered {
     pub(super) batch: Batch,
     /// Who told of it, and how many entries: mostly one, and two while a partition comes back.
     pub(super) told: Vec<(Arc<Input>, usize)>,
@@ -48,20 +48,20 @@ impl Round {
         let entries = told.entries();
         self.entries += entries;
         self.bytes += told.bytes();
-        let shared = match self.batches.get_mut(input) {
-            Some(shared) => shared,
+        let gathered = match self.batches.get_mut(input) {
+            Some(gathered) => gathered,
             None => {
                 let usual = input.usual.load(Ordering::Relaxed);
                 // A quarter more, so that it rarely has to move.
                 let batch = Batch::new(run, usual + usual / 4);
-                let shared = Shared { batch, told: Vec::with_capacity(1) };
-                self.batches.entry(Arc::clone(input)).or_insert(shared)
+                let gathered = Gathered { batch, told: Vec::with_capacity(1) };
+                self.batches.entry(Arc::clone(input)).or_insert(gathered)
             }
         };
-        shared.batch.push(told);
-        match shared.told.iter_mut().find(|(known, _)| Arc::ptr_eq(known, input)) {
+        gathered.batch.push(told);
+        match gathered.told.iter_mut().find(|(known, _)| Arc::ptr_eq(known, input)) {
             Some((_, count)) => *count += entries,
-            None => shared.told.push((Arc::clone(input), entries)),
+            None => gathered.told.push((Arc::clone(input), entries)),
         }
     }
 }
@@ -147,7 +147,7 @@ impl Queue {
         }
     }
 
-    /// The oldest round, once there is one, and what came within `linger` of its first entry.
+    /// The oldest round, once there is one, with what comes within `linger` if it has room and nobody is in a hurry.
     pub(super) async fn next(&self, linger: Duration) -> Round {
         while self.waiting().rounds.is_empty() {
             self.changed.notified().await;

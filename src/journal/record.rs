@@ -1,8 +1,7 @@
 //! How entries stand in the journal's records: JSON, so that an operator can read them; a version in each, so that a
 //! later engine reads what an earlier one wrote.
 //!
-//! Entries of one input partition that are written together share a record, in their order: a record costs as much as
-//! many bytes. Its key is `<topic>/<partition>` of the input. [`Batch`](super::batch::Batch) makes them.
+//! Entries of one input partition that are written together share a record: it costs as much as many bytes. Its key is `<topic>/<partition>` of the input. [`Batch`](super::batch::Batch) makes them.
 
 use std::sync::Arc;
 

@@ -19,9 +19,9 @@ use crate::stream::{Log, Output, StreamError, StreamErrorKind, TopicPartition};
 
 /// How long an entry that nobody waits for may wait for others: a request to the log costs as much as many entries, for
 /// who sends it and for who takes it. Each partition has a request of its own, so the more of them were written last time,
-/// the longer: at most 2,500 requests a second, and a time that is still short beside a call.
+/// the longer: at most 1,000 requests a second up to a hundred partitions, and a time that is still short beside a call.
 const LINGER: Duration = Duration::from_millis(5);
-const LINGER_EACH: Duration = Duration::from_micros(1000);
+const LINGER_EACH: Duration = Duration::from_millis(1);
 const LINGER_MOST: Duration = Duration::from_millis(100);
 /// Between two looks at where the journal ends. Other processes write to it, too, and an input that rests does not learn of
 /// it by what is written of itself.
@@ -167,11 +167,11 @@ impl Shared {
             let Round { batches, askers, entries, bytes, .. } = self.queue.next(linger).await;
             let (mut records, mut told) = (Vec::new(), Vec::new());
             let homes: BTreeSet<i32> = batches.keys().map(|input| input.home).collect();
-            for (input, shared) in batches {
+            for (input, gathered) in batches {
                 let first = records.len();
-                records.extend(shared.batch.records((&self.topic, input.home), &input.at));
+                records.extend(gathered.batch.records((&self.topic, input.home), &input.at));
                 let together = records[first..].iter().map(Output::size).sum();
-                for (input, entries) in shared.told {
+                for (input, entries) in gathered.told {
                     input.usual.store(together, Ordering::Relaxed);
                     told.push((input, entries));
                 }

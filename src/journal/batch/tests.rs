@@ -45,7 +45,7 @@ fn outcomes_are_written_as_the_general_writer_would() {
             let what: What = serde_json::from_str(&format!(r#"{{"outcome":{outcome}}}"#)).unwrap();
             let About { offset: at, event } = about;
             let general = serde_json::to_string(&General { what: &what, at, event }).unwrap();
-            let Told::Ended(Ended { text, parts, .. }) = Told::new(about, what) else { panic!() };
+            let Told::Outcome { text, parts, .. } = Told::new(about, what) else { panic!() };
             assert_eq!((String::from_utf8(text).unwrap(), parts.len()), (general, 0));
         }
     }
@@ -114,9 +114,9 @@ fn happening() -> impl Strategy<Value = (About, What)> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(2_000), ..ProptestConfig::default() })]
 
-    /// An attempt begins once and ends once, so those are told apart here by where they stand.
+    /// However they are cut into batches. An attempt begins once, and ends once, after that.
     #[test]
-    fn what_is_written_together_is_remembered_as_what_is_written_apart(happenings in prop::collection::vec(happening(), 1..40)) {
+    fn what_is_written_together_is_remembered_as_what_is_written_apart(happenings in prop::collection::vec(happening(), 1..40), together in 1..40_usize) {
         let mut seen = (std::collections::BTreeSet::new(), std::collections::BTreeSet::new());
         let sound: Vec<(About, What)> = happenings.into_iter().filter(|(_, what)| match what {
             What::Intent(intent) => !seen.1.contains(&intent.attempt) && seen.0.insert(intent.attempt),
@@ -125,7 +125,8 @@ proptest! {
             _ => true,
         }).collect();
         let apart = sound.iter().flat_map(|one| told(std::slice::from_ref(one))).collect();
-        let ((together, _), (apart, _)) = (remembered(told(&sound)), remembered(apart));
+        let cut = sound.chunks(together).flat_map(told).collect();
+        let ((together, _), (apart, _)) = (remembered(cut), remembered(apart));
         let said = |memory: &Memory| {
             let events = memory.events().map(|(offset, recalled)| {
                 let mut attempts: Vec<_> = recalled.attempts().iter().map(|it| (it.id, it.outcome.to_string(), it.price_status)).collect();
@@ -155,9 +156,9 @@ fn a_record_is_closed_before_it_is_too_long_and_a_long_answer_stands_in_parts() 
         let stage = "answer".into();
         let (item, operation, digest) = (None, "chat", Digest::of(&[b"q"]));
         let answer = Answer { stage, item, operation, ordinal, digest, value: None, parts: None };
-        let mut ending = Ending::new(None);
-        ending.answer(&answer, &"x".repeat(if ordinal == 2 { INLINE } else { SHARED / 2 }));
-        let told = ending.told(about(1));
+        let mut draft = Draft::new(None);
+        draft.answer(&answer, &"x".repeat(if ordinal == 2 { INLINE } else { SHARED / 2 }));
+        let told = draft.told(about(1));
         assert_eq!(told.entries(), if ordinal == 2 { 3 } else { 1 }, "two parts and their outcome");
         batch.push(told);
     }
@@ -166,4 +167,29 @@ fn a_record_is_closed_before_it_is_too_long_and_a_long_answer_stands_in_parts() 
     assert_eq!(sizes.len(), 4, "{sizes:?}");
     assert!(sizes.iter().all(|size| *size < INLINE + 1_024), "{sizes:?}");
     assert_eq!(remembered(outputs).0.counts(), (1, 3, 0));
+}
+
+/// One bad value must not spoil what stands beside it.
+#[test]
+fn an_answer_without_a_form_is_left_out_whole() {
+    struct Odd;
+    impl Serialize for Odd {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            let mut list = serializer.serialize_seq(None)?;
+            serde::ser::SerializeSeq::serialize_element(&mut list, "the first half")?;
+            Err(serde::ser::Error::custom("no more"))
+        }
+    }
+    let (stage, digest) = ("answer".into(), Digest::of(&[b"q"]));
+    let (item, operation, ordinal) = (None, "chat", 0);
+    let answer = Answer { stage, item, operation, ordinal, digest, value: None, parts: None };
+    let What::Outcome(Outcome { attempt, .. }) = ended(1) else { unreachable!() };
+    let mut batch = Batch::new(1, 0);
+    for attempt in [attempt.as_deref(), None] {
+        let mut draft = Draft::new(attempt);
+        draft.answer(&answer, &Odd);
+        batch.push(draft.told(about(1)));
+    }
+    let (memory, whats) = remembered(batch.records((&"g.journal".into(), 1), &input()));
+    assert_eq!((whats.len(), memory.counts()), (2, (1, 0, 0)));
 }

@@ -1,3 +1,5 @@
+use tokio::time::Instant;
+
 use super::*;
 use crate::base::clock::HeldClock;
 use crate::journal::Book;
@@ -47,7 +49,9 @@ async fn what_was_appended_stands_in_the_log_once_it_is_flushed() {
     }
     assert_eq!((log.records(JOURNAL).len(), books[0].pending()), (0, 3), "nobody has waited yet");
     assert_eq!(writer.pending(), 9);
+    let before = Instant::now();
     writer.flush().await;
+    assert_eq!(Instant::now(), before, "who flushes has no time for others to come along");
     let records = log.records(JOURNAL);
     let read = records.iter().flat_map(|record| record::read(record).unwrap());
     let mut places: Vec<_> =
@@ -69,6 +73,24 @@ async fn an_input_keeps_its_home_when_the_journal_grows_and_finds_one_when_it_is
     assert_eq!(grown.home(&at(5), Some(0)), 0);
     assert_eq!(grown.home(&at(5), None), 1);
     assert_eq!(grown.home(&at(5), Some(4)), 1, "there is no such partition any more");
+}
+
+/// More than are written together, told by who had the partition before and by who has it now.
+#[tokio::test(start_paused = true)]
+async fn many_entries_keep_their_order_whoever_tells_of_the_input() {
+    let log = log().await;
+    let writer = writer(&log, 2);
+    let books = [book(&writer, 0), book(&writer, 0)];
+    (0..2_500).for_each(|n: i64| books[n as usize % 2].append(of(n), What::Ended));
+    let durable = books[0].append_durably(of(2_500), What::Ended);
+    let before = Instant::now();
+    durable.await.unwrap();
+    assert_eq!(Instant::now(), before, "what came before is in a hurry, too");
+    let records = log.records(JOURNAL);
+    let read = records.iter().flat_map(|record| record::read(record).unwrap());
+    assert!(read.map(|entry| entry.place.offset).eq((0..=2_500).map(Some)));
+    assert_eq!((books.map(|book| book.pending()), writer.pending()), ([0, 0], 0));
+    assert_eq!(writer.bytes(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -96,7 +118,7 @@ async fn the_more_partitions_are_written_the_longer_entries_gather() {
     let log = log_of(40).await;
     let writer = writer(&log, 40);
     let books: Vec<Book> = (0..40).map(|partition| book(&writer, partition)).collect();
-    for (partitions, early, late) in [(12, 4, 2), (40, 4, 2), (1, 15, 2), (1, 4, 2)] {
+    for (partitions, early, late) in [(12, 4, 2), (40, 11, 2), (1, 39, 2), (1, 4, 2)] {
         let before = log.records(JOURNAL).len();
         books[..partitions].iter().for_each(|book| book.append(of(1), What::Ended));
         sleep(Duration::from_millis(early)).await;
