@@ -123,7 +123,7 @@ impl Notebook {
     pub fn give_up(&mut self) {
         if !self.closing {
             self.closing = true;
-            self.book.append(About::default(), What::Closed);
+            self.book.append(About::PARTITION, What::Closed);
         }
     }
 

@@ -90,7 +90,7 @@ impl Member {
         self.restoring.push(Box::pin(async move {
             // First this, then the reading: what stands before it is known here, what comes after is late. Who comes after
             // must not take the partition for one that was given up in order, and an audit sees what could not be read.
-            if let Err(error) = book.append_durably(About::default(), What::Opened).await {
+            if let Err(error) = book.append_durably(About::PARTITION, What::Opened).await {
                 tracing::warn!(%at, %error, "an opening can't be written down");
             }
             Step::Opened(book.home(), epoch, Input { at, progress, resumed, end })

@@ -21,7 +21,7 @@ pub struct Place {
 }
 
 /// What an entry tells of: an input record and the event that it is, or, with neither, the whole partition.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct About {
     /// Offset of the record.
     pub offset: Option<i64>,
@@ -30,6 +30,9 @@ pub struct About {
 }
 
 impl About {
+    /// The whole partition.
+    pub const PARTITION: Self = About { offset: None, event: None };
+
     /// That event, of the record at that offset.
     pub fn event(offset: i64, event: EventId) -> Self {
         About { offset: Some(offset), event: Some(event) }

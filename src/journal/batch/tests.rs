@@ -41,7 +41,7 @@ fn outcomes_are_written_as_the_general_writer_would() {
         format!(r#"{{"answer":{answer}}}"#),
         "{}".to_owned(),
     ] {
-        for about in [About::default(), about(7)] {
+        for about in [About::PARTITION, about(7)] {
             let what: What = serde_json::from_str(&format!(r#"{{"outcome":{outcome}}}"#)).unwrap();
             let About { offset: at, event } = about;
             let general = serde_json::to_string(&General { what: &what, at, event }).unwrap();
@@ -105,8 +105,8 @@ fn happening() -> impl Strategy<Value = (About, What)> {
         cohort => (about(offset), What::Start { cohort }),
     });
     let of_all = any::<bool>().prop_map(|opened| match opened {
-        true => (About::default(), What::Opened),
-        false => (About::default(), What::Closed),
+        true => (About::PARTITION, What::Opened),
+        false => (About::PARTITION, What::Closed),
     });
     prop_oneof![9 => of_attempt, 2 => of_event, 1 => of_all]
 }

@@ -21,7 +21,7 @@ async fn written() -> (MemoryLog, Arc<Writer>) {
     }
     let writer = Arc::new(Writer::start(Arc::new(log.clone()), JOURNAL.into(), 1, 7));
     let idle = Book::new(&writer, at("idle"), 0);
-    idle.append_durably(About::default(), What::Opened).await.unwrap();
+    idle.append_durably(About::PARTITION, What::Opened).await.unwrap();
     (log, writer)
 }
 
