@@ -9,7 +9,8 @@ use tokio::time::Instant;
 
 use super::config::KafkaConfig;
 use super::member::Shared;
-use super::producer::{self, Producer, Tally, Waited};
+use super::producer::{self, Tally, Waited};
+use super::taken::{Producer, Taking};
 use super::writer::{Worker, failed};
 use super::{fault, offsets};
 use crate::stream::transaction::{REPEAT_WITHIN, Rejection, Subject};
@@ -87,7 +88,7 @@ impl Direct {
 impl Worker for Direct {
     fn open(&mut self) -> Result<(), StreamError> {
         if self.producer.is_none() {
-            let made = producer::produce_with(&self.config.producer());
+            let made = producer::produce_with(&self.config.producer(), Taking::AtOnce);
             self.producer = Some(made.map_err(|error| fault::stream_error("writing", &error))?);
         }
         Ok(())

@@ -11,8 +11,9 @@ use super::config::KafkaConfig;
 use super::follow::{Followed, KafkaFollower};
 use super::lookup::Lookup;
 use super::member::Shared;
-use super::producer::{self, Producer, Tally};
+use super::producer::{self, Tally};
 use super::reader::KafkaReader;
+use super::taken::{Producer, Taking};
 use super::writer::KafkaWriter;
 use super::{fault, offsets, topics};
 use crate::stream::{
@@ -22,6 +23,9 @@ use crate::stream::{
 
 /// How long a record outside any group may wait for room.
 const SEND_WITHIN: Duration = Duration::from_secs(10);
+/// Reports of such records are taken together: a request for each partition, and what is written waits longer for others
+/// to come along.
+const TAKING: Taking = Taking::Every(Duration::from_millis(2));
 
 /// A Kafka cluster.
 pub struct KafkaLog {
@@ -44,7 +48,7 @@ impl KafkaLog {
         if let Some(sender) = &*sender {
             return Ok(sender.clone());
         }
-        let made = producer::produce_with(&self.config.producer())
+        let made = producer::produce_with(&self.config.producer(), TAKING)
             .map_err(|error| fault::stream_error("sending", &error))?;
         *sender = Some(made.clone());
         Ok(made)
@@ -125,13 +129,13 @@ impl Log for KafkaLog {
     }
 
     async fn send(&self, outputs: Vec<Output>) -> Result<Ends, StreamError> {
-        let (outputs, checked) = self
-            .ask(move |lookup| {
-                let checked = lookup.writable(&outputs);
-                Ok((outputs, checked))
-            })
-            .await?;
-        checked.map_err(sending)?;
+        let outputs = match self.lookup.knows(&outputs) {
+            true => outputs,
+            false => self
+                .ask(|lookup| Ok(lookup.writable(&outputs).map(|()| outputs)))
+                .await?
+                .map_err(sending)?,
+        };
         let sender = self.sender()?;
         let tally = Arc::new(Tally::default());
         let deadline = Instant::now() + SEND_WITHIN;

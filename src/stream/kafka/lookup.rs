@@ -117,15 +117,20 @@ impl Lookup {
             .collect())
     }
 
+    /// Whether it is known that every output has a place to go to. Asks nobody.
+    pub(super) fn knows(&self, outputs: &[Output]) -> bool {
+        let known = lock(&self.known);
+        let has_room = |output: &Output| known.get(&output.topic).is_some_and(|n| fits(output, *n));
+        outputs.iter().all(has_room)
+    }
+
     /// Whether every output has a place to go to.
     pub(super) fn writable(&self, outputs: &[Output]) -> Result<(), CommitError> {
-        let known = lock(&self.known).clone();
+        if self.knows(outputs) {
+            return Ok(());
+        }
         for (index, output) in outputs.iter().enumerate() {
-            let fits = |count: i32| output.partition.is_none_or(|partition| partition < count);
-            if known.get(&output.topic).copied().is_some_and(fits) {
-                continue;
-            }
-            if lock(&self.known).get(&output.topic).copied().is_some_and(fits) {
+            if self.knows(std::slice::from_ref(output)) {
                 continue;
             }
             let found = self.partitions(&output.topic).map_err(|error| {
@@ -137,7 +142,7 @@ impl Lookup {
                 lock(&self.known).insert(output.topic.clone(), count);
             }
             let missing = match found {
-                Some(count) if fits(count) => continue,
+                Some(count) if fits(output, count) => continue,
                 Some(count) => format!(
                     "topic `{}` has {count} partitions, a record is for partition {}",
                     output.topic,
@@ -157,6 +162,11 @@ impl Lookup {
     pub(super) fn forget(&self) {
         lock(&self.known).clear();
     }
+}
+
+/// Whether a topic of so many partitions has the one that the output names.
+fn fits(output: &Output, partitions: i32) -> bool {
+    output.partition.is_none_or(|partition| partition < partitions)
 }
 
 /// The client, made at its first use.

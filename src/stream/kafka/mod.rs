@@ -24,6 +24,7 @@ mod poll;
 mod probe;
 mod producer;
 mod reader;
+mod taken;
 mod topics;
 mod writer;
 

@@ -18,7 +18,8 @@ use tokio::time::Instant;
 use super::config::KafkaConfig;
 use super::log::blocking;
 use super::lookup::Lookup;
-use super::producer::{self, Producer, Tally, Waited};
+use super::producer::{self, Tally, Waited};
+use super::taken::{Producer, Taking};
 use super::{fault, offsets};
 use crate::base::clock::{Clock, SystemClock};
 use crate::stream::{Output, Progress, StreamError, StreamErrorKind, TopicPartition};
@@ -111,7 +112,7 @@ fn run(config: &KafkaConfig, name: &str) -> Result<Verdict, KafkaError> {
 }
 
 fn open(config: &KafkaConfig, id: &str) -> Result<Producer, KafkaError> {
-    let producer = producer::produce_with(&config.transactional(id))?;
+    let producer = producer::produce_with(&config.transactional(id), Taking::AtOnce)?;
     producer.init_transactions(WITHIN)?;
     Ok(producer)
 }

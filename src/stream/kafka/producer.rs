@@ -14,14 +14,13 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Message as _, OwnedHeaders};
-use rdkafka::producer::{
-    BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer,
-};
+use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::config::WATCHED;
 use super::fault;
+use super::taken::{Producer, Taking};
 use crate::base::failpoint;
 use crate::stream::transaction::{Rejection, Subject};
 use crate::stream::{Ends, Output, TopicPartition};
@@ -31,13 +30,12 @@ const REMEMBERED: usize = 16;
 /// After a failure, reports that do not come for this long will not come before an abort.
 const STANDSTILL: Duration = Duration::from_millis(200);
 
-pub(super) type Producer = ThreadedProducer<Reports>;
-
 /// Makes a producer that counts.
-pub(super) fn produce_with(config: &ClientConfig) -> Result<Producer, KafkaError> {
+pub(super) fn produce_with(config: &ClientConfig, taking: Taking) -> Result<Producer, KafkaError> {
     // What is switched on only to be watched is not passed on.
     let asked = config.get("debug").is_some_and(|debug| debug != WATCHED);
-    config.create_with_context(Reports { troubles: AtomicU64::new(0), asked })
+    let (troubles, taken) = Default::default();
+    Producer::new(config, Reports { troubles, taken, asked }, taking)
 }
 
 /// Passes a line of the client's log on. Its texts name brokers and settings, never records or values of settings.
@@ -67,6 +65,8 @@ pub(super) fn is_trouble(facility: &str, message: &str) -> bool {
 /// Takes delivery reports and counts errors of the connection.
 pub(super) struct Reports {
     troubles: AtomicU64,
+    /// Reports and errors, all of them.
+    taken: AtomicU64,
     asked: bool,
 }
 
@@ -74,6 +74,11 @@ impl Reports {
     /// Errors seen so far: connections lost, requests without an answer.
     pub(super) fn troubles(&self) -> u64 {
         self.troubles.load(Ordering::SeqCst)
+    }
+
+    /// What was taken off the client's queue so far.
+    pub(super) fn taken(&self) -> u64 {
+        self.taken.load(Ordering::Relaxed)
     }
 }
 
@@ -89,6 +94,7 @@ impl ClientContext for Reports {
 
     fn error(&self, error: KafkaError, reason: &str) {
         self.troubles.fetch_add(1, Ordering::SeqCst);
+        self.taken.fetch_add(1, Ordering::Relaxed);
         tracing::debug!(target: "vivremotion::kafka", %error, "{reason}");
     }
 }
@@ -102,6 +108,7 @@ impl ProducerContext for Reports {
             Err((error, _)) => Err(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown)),
         };
         ticket.tally.report(ticket.index, outcome);
+        self.taken.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -242,6 +249,17 @@ impl Tally {
 
 /// Hands records over from `next` on; stops where the queue is full and says how far it came.
 pub(super) fn hand_over(
+    producer: &Producer,
+    outputs: &[Output],
+    next: usize,
+    tally: &Arc<Tally>,
+) -> Result<usize, Rejection> {
+    let handed = hand_over_each(producer, outputs, next, tally);
+    producer.handed_over();
+    handed
+}
+
+fn hand_over_each(
     producer: &Producer,
     outputs: &[Output],
     next: usize,

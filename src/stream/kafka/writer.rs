@@ -18,7 +18,8 @@ use super::fault;
 use super::lookup::Lookup;
 use super::member::Shared;
 use super::offsets::{self, Committed};
-use super::producer::{self, Producer, Tally, Waited};
+use super::producer::{self, Tally, Waited};
+use super::taken::{Producer, Taking};
 use crate::base::failpoint;
 use crate::stream::transaction::{
     Action, Class, Event, Fault, OPEN_WITHIN, Outcome, REPEAT_WITHIN, Step, Subject, Transaction,
@@ -250,7 +251,7 @@ impl Committer {
         tracing::info!(target: "vivremotion::kafka", id = self.id, "made a transactional producer");
         // The old one first: two of one name in one process would fence each other.
         self.producer = None;
-        match producer::produce_with(&self.config.transactional(&self.id)) {
+        match producer::produce_with(&self.config.transactional(&self.id), Taking::AtOnce) {
             Ok(producer) => {
                 self.producer = Some(producer);
                 Event::Done
