@@ -1,7 +1,7 @@
 //! The journal of one partition during one assignment: what was restored, and how far back the next owner must read.
 //! Pure but for the writer's counts.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::journal::{About, Binding, Book, Memory, What, Writer};
@@ -133,38 +133,22 @@ impl Notebook {
     }
 }
 
-/// Where the entries of each open event may begin.
+/// Where the entries of each open event may begin, by offset.
 #[derive(Debug, Default)]
-struct Marks {
-    of: HashMap<i64, i64>,
-    counts: BTreeMap<i64, usize>,
-}
+struct Marks(BTreeMap<i64, i64>);
 
 impl Marks {
     fn put(&mut self, offset: i64, from: i64) {
-        if let Some(before) = self.of.insert(offset, from) {
-            self.discount(before);
-        }
-        *self.counts.entry(from).or_insert(0) += 1;
+        self.0.insert(offset, from);
     }
 
     fn remove(&mut self, offset: i64) {
-        if let Some(from) = self.of.remove(&offset) {
-            self.discount(from);
-        }
+        self.0.remove(&offset);
     }
 
-    fn discount(&mut self, from: i64) {
-        if let Some(count) = self.counts.get_mut(&from) {
-            *count -= 1;
-            if *count == 0 {
-                self.counts.remove(&from);
-            }
-        }
-    }
-
+    /// Asked once for each commit, where events come and go by the thousand: it looks at all that are open.
     fn lowest(&self) -> Option<i64> {
-        self.counts.first_key_value().map(|(from, _)| *from)
+        self.0.values().min().copied()
     }
 }
 
@@ -185,7 +169,13 @@ mod tests {
         marks.remove(6);
         marks.remove(6);
         assert_eq!(marks.lowest(), Some(12));
+        marks.put(4, 11);
+        marks.put(9, 13);
         marks.remove(7);
+        assert_eq!(marks.lowest(), Some(11), "of an earlier record that came later");
+        marks.remove(4);
+        assert_eq!(marks.lowest(), Some(13));
+        marks.remove(9);
         assert_eq!(marks.lowest(), None);
     }
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::entry::{About, Answer, Intent, Outcome, Part, What};
 use super::record;
 use crate::base::json::{Put, Unwritable, begin, fields, object};
-use crate::event::cost::Attempt;
+use crate::event::cost::{Attempt, Word};
 use crate::event::ids::{AttemptId, Digest};
 use crate::stream::{Output, TopicPartition};
 
@@ -53,7 +53,7 @@ impl Told {
                 if let Some(answer) = answer
                     && let Some(value) = &answer.value
                 {
-                    draft.answer(&answer, value);
+                    draft.answer(&Question::of(&answer), value);
                 }
                 draft.told(about)
             }
@@ -91,6 +91,28 @@ fn text(about: About, what: &What, room: usize) -> Vec<u8> {
     text
 }
 
+/// What an answer is to.
+pub struct Question<'a> {
+    /// The stage.
+    pub stage: &'a str,
+    /// Item of an `each`.
+    pub item: Option<u32>,
+    /// GenAI operation.
+    pub operation: Word,
+    /// Ordinal of the success among those of the same stage, item and operation, from 0.
+    pub ordinal: u32,
+    /// Digest of the request as asked.
+    pub digest: Digest,
+}
+
+impl<'a> Question<'a> {
+    fn of(answer: &'a Answer) -> Self {
+        let Answer { stage, item, operation, ordinal, digest, .. } = answer;
+        let (item, operation, ordinal, digest) = (*item, *operation, *ordinal, *digest);
+        Question { stage, item, operation, ordinal, digest }
+    }
+}
+
 /// The text of an outcome as it comes to be: first how the attempt ended, then what it was answered.
 pub struct Draft {
     attempt: Option<AttemptId>,
@@ -112,15 +134,15 @@ impl Draft {
         Draft { attempt: attempt.map(|attempt| attempt.id), text, long: None }
     }
 
-    /// With an answer at that place, whose value is this; without, should it have no JSON form.
-    pub fn answer(&mut self, answer: &Answer, value: &impl Serialize) {
+    /// With that value as the answer; without, should it have no JSON form.
+    pub fn answer(&mut self, question: &Question<'_>, value: &impl Serialize) {
         let before = self.text.len();
-        if self.put(answer, value).is_err() {
+        if self.put(question, value).is_err() {
             self.text.truncate(before);
         }
     }
 
-    fn put(&mut self, answer: &Answer, value: &impl Serialize) -> Result<(), Unwritable> {
+    fn put(&mut self, question: &Question<'_>, value: &impl Serialize) -> Result<(), Unwritable> {
         let out = &mut self.text;
         out.extend_from_slice(if self.attempt.is_some() {
             br#","answer":"#
@@ -128,11 +150,11 @@ impl Draft {
             br#""answer":"#
         });
         begin!(out;
-            "stage": answer.stage,
-            "item"?: answer.item,
-            "operation": answer.operation,
-            "ordinal": answer.ordinal,
-            "digest": answer.digest
+            "stage": question.stage,
+            "item"?: question.item,
+            "operation": question.operation,
+            "ordinal": question.ordinal,
+            "digest": question.digest
         );
         let place = out.len();
         out.extend_from_slice(br#","value":"#);
@@ -188,11 +210,10 @@ fn cut(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// See the module.
+/// See the module. It is used again for what is told later, of whatever input: room that is there already costs less
+/// than new one, which the system has to clear.
 pub struct Batch {
     run: u64,
-    /// Bytes that it is likely to come to.
-    likely: usize,
     /// Records that have no room for more.
     full: Vec<Vec<u8>>,
     /// The one that has.
@@ -203,10 +224,10 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Of what that run tells, likely in so many bytes.
-    pub fn new(run: u64, likely: usize) -> Self {
-        let (begun, ended) = Default::default();
-        Batch { run, likely, full: Vec::new(), open: Vec::new(), begun, ended }
+    /// Of what that run tells.
+    pub fn new(run: u64) -> Self {
+        let (full, open, begun, ended) = Default::default();
+        Batch { run, full, open, begun, ended }
     }
 
     /// Takes in what is told next. An intent may come to stand behind outcomes of other attempts that followed it.
@@ -228,12 +249,13 @@ impl Batch {
 
     fn put(&mut self, text: &[u8]) {
         if !self.open.is_empty() && self.open.len() + text.len() > SHARED {
-            self.likely = self.likely.saturating_sub(self.open.len());
-            self.full.push(std::mem::take(&mut self.open));
+            // Where one is full the next may be.
+            let next = Vec::with_capacity(SHARED + AROUND);
+            self.full.push(std::mem::replace(&mut self.open, next));
         }
         match self.open.is_empty() {
             true => {
-                self.open.reserve(text.len().max(self.likely.min(SHARED)) + AROUND);
+                self.open.reserve(text.len() + AROUND);
                 self.open.extend_from_slice(record::head(self.run).as_bytes());
             }
             false => self.open.push(b','),
@@ -247,16 +269,19 @@ impl Batch {
             return;
         }
         self.ended.sort_unstable();
-        for (about, intent) in std::mem::take(&mut self.begun) {
+        let mut begun = std::mem::take(&mut self.begun);
+        for (about, intent) in begun.drain(..) {
             if self.ended.binary_search(&intent.attempt).is_err() {
                 self.put(&text(about, &What::Intent(intent), INTENT));
             }
         }
+        self.begun = begun;
     }
 
-    /// As records of that partition of the journal, about that input.
-    pub fn records(mut self, home: (&Arc<str>, i32), input: &TopicPartition) -> Vec<Output> {
+    /// As records of that partition of the journal, about that input. It is empty then.
+    pub fn records(&mut self, home: (&Arc<str>, i32), input: &TopicPartition) -> Vec<Output> {
         self.put_begun();
+        self.ended.clear();
         let (journal, partition) = home;
         let key = Bytes::from(input.to_string());
         let output = |mut value: Vec<u8>| {
@@ -270,8 +295,19 @@ impl Batch {
                 timestamp: None,
             }
         };
-        let Batch { full, open, .. } = self;
+        let (full, open) = (std::mem::take(&mut self.full), std::mem::take(&mut self.open));
         full.into_iter().chain((!open.is_empty()).then_some(open)).map(output).collect()
+    }
+
+    /// Takes back the room of a record that was written, if nobody holds it.
+    pub fn reuse(&mut self, record: Output) {
+        let room = record.value.and_then(|value| value.try_into_mut().ok());
+        if let Some(mut room) = room
+            && room.capacity() <= 2 * SHARED
+        {
+            room.clear();
+            self.open = room.into();
+        }
     }
 }
 

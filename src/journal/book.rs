@@ -1,9 +1,8 @@
 //! The journal of one input partition: where its entries go, and how many of them are on their way. Other inputs may
 //! share its partition of the journal.
 
-use std::cmp::Ordering as Order;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 
 use super::batch::Told;
 use super::entry::{About, What};
@@ -23,44 +22,23 @@ pub(super) struct Input {
     pub(super) at: TopicPartition,
     /// The journal's partition that tells of it.
     pub(super) home: i32,
-    /// Entries on their way: at least as many as records.
-    pub(super) pending: AtomicUsize,
-    /// Bytes that were written of it together, last time.
-    pub(super) usual: AtomicUsize,
-}
-
-impl Input {
-    fn order(&self) -> (i32, &TopicPartition) {
-        (self.home, &self.at)
-    }
+    /// Where it stood among the inputs of a round, last time.
+    pub(super) place: AtomicUsize,
 }
 
 /// Whoever tells of the same input is the same: what they tell keeps its order.
 impl PartialEq for Input {
     fn eq(&self, other: &Self) -> bool {
-        self.order() == other.order()
-    }
-}
-
-impl Eq for Input {}
-
-impl PartialOrd for Input {
-    fn partial_cmp(&self, other: &Self) -> Option<Order> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Input {
-    fn cmp(&self, other: &Self) -> Order {
-        self.order().cmp(&other.order())
+        // What differs most often first.
+        let [this, that] = [self, other].map(|it| (it.at.partition, it.home, &it.at.topic));
+        this == that
     }
 }
 
 impl Book {
     /// Of that input, whose entries stand in that partition of the journal: see [`Writer::home`].
     pub fn new(writer: &Arc<Writer>, at: TopicPartition, home: i32) -> Self {
-        let (pending, usual) = Default::default();
-        let input = Arc::new(Input { at, home, pending, usual });
+        let input = Arc::new(Input { at, home, place: AtomicUsize::default() });
         Book { writer: Arc::clone(writer), input }
     }
 
@@ -97,6 +75,6 @@ impl Book {
 
     /// Its entries that are on their way.
     pub fn pending(&self) -> usize {
-        self.input.pending.load(Ordering::Acquire)
+        self.writer.pending_of(&self.input)
     }
 }

@@ -1,6 +1,5 @@
 //! The journal as one event sees it: what was answered before, and where its own calls are written down.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,9 +9,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use super::batch::Draft;
+use super::batch::{Draft, Question};
 use super::book::Book;
-use super::entry::{About, Answer, Intent, What};
+use super::entry::{About, Intent, What};
 use super::memory::Recalled;
 use crate::event::cost::Attempt;
 use crate::event::ids::{AttemptId, Digest, EventId, StageKey};
@@ -94,17 +93,41 @@ pub struct Pages {
 /// What has been done of the event so far.
 #[derive(Default)]
 struct Open {
-    /// Successes by stage, item and operation.
-    ordinals: HashMap<(Arc<str>, Option<u32>, &'static str), u32>,
+    /// How many successes there were at each place. They are few, but for those of an `each`.
+    successes: Vec<(Slot, u32)>,
     /// Successful attempts whose answers are about to be kept: one entry tells of both.
     ended: Vec<Kept>,
 }
 
-/// What is told of a success until its answer is kept.
-struct Kept {
+impl Open {
+    /// How many successes there were at that place.
+    fn successes(&mut self, key: &StageKey, operation: &'static str) -> &mut u32 {
+        let there = self.successes.iter().position(|(slot, _)| slot.is(key, operation));
+        let at = there.unwrap_or_else(|| {
+            let slot = Slot { stage: Arc::clone(&key.stage), item: key.item, operation };
+            self.successes.push((slot, 0));
+            self.successes.len() - 1
+        });
+        &mut self.successes[at].1
+    }
+}
+
+/// Where a call stands in its event.
+struct Slot {
     stage: Arc<str>,
     item: Option<u32>,
     operation: &'static str,
+}
+
+impl Slot {
+    fn is(&self, key: &StageKey, operation: &str) -> bool {
+        self.item == key.item && self.operation == operation && self.stage == key.stage
+    }
+}
+
+/// What is told of a success until its answer is kept.
+struct Kept {
+    slot: Slot,
     draft: Draft,
 }
 
@@ -155,8 +178,7 @@ impl Pages {
     ) -> Option<T> {
         let recalled = self.bound.as_ref()?.0.recalled.as_ref()?;
         let mut open = self.open();
-        let ordinal =
-            open.ordinals.entry((Arc::clone(&key.stage), key.item, operation)).or_insert(0);
+        let ordinal = open.successes(key, operation);
         let value = recalled.answer(&key.stage, key.item, operation, *ordinal, digest)?;
         // What can't be read any more is asked again.
         let value = serde_json::from_str(value.get()).ok()?;
@@ -175,20 +197,15 @@ impl Pages {
         let Some((binding, about)) = self.bound() else { return };
         let (ordinal, draft) = {
             let mut open = self.open();
-            let slot = (Arc::clone(&key.stage), key.item, operation);
-            let next = open.ordinals.entry(slot).or_insert(0);
+            let next = open.successes(key, operation);
             let ordinal = *next;
             *next += 1;
-            let of = |kept: &Kept| {
-                kept.stage == key.stage && kept.item == key.item && kept.operation == operation
-            };
-            let at = open.ended.iter().position(of);
+            let at = open.ended.iter().position(|kept| kept.slot.is(key, operation));
             (ordinal, at.map(|at| open.ended.swap_remove(at).draft))
         };
-        let (stage, item) = (Arc::clone(&key.stage), key.item);
-        let answer = Answer { stage, item, operation, ordinal, digest, value: None, parts: None };
+        let question = Question { stage: &key.stage, item: key.item, operation, ordinal, digest };
         let mut draft = draft.unwrap_or_else(|| Draft::new(None));
-        draft.answer(&answer, value);
+        draft.answer(&question, value);
         binding.book.tell(draft.told(about));
     }
 
@@ -213,8 +230,8 @@ impl Pages {
             return binding.book.tell(draft.told(about));
         }
         let Attempt { stage, item, operation, .. } = attempt;
-        let (stage, item, operation) = (Arc::clone(stage), *item, *operation);
-        self.open().ended.push(Kept { stage, item, operation, draft });
+        let slot = Slot { stage: Arc::clone(stage), item: *item, operation };
+        self.open().ended.push(Kept { slot, draft });
     }
 
     /// Tells that a request did not leave after all.

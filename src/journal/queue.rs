@@ -1,8 +1,8 @@
 //! What waits to be written to the journal. Who writes is woken when the first entry comes, when one is urgent,
 //! and when a round is full: not for each.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::Ordering;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,6 +16,8 @@ use crate::stream::StreamError;
 /// Entries of one round, and their bytes.
 const TOGETHER: usize = 1_000;
 const TOGETHER_BYTES: usize = 4 << 20;
+/// Batches that are kept to be used again.
+const SPARE: usize = 64;
 
 /// Who waits until what was told before is durable, or can't be.
 pub(super) type Asker = oneshot::Sender<Result<(), StreamError>>;
@@ -23,10 +25,10 @@ pub(super) type Asker = oneshot::Sender<Result<(), StreamError>>;
 /// What is written together.
 #[derive(Default)]
 pub(super) struct Round {
-    /// By partition of the journal and input, whoever tells of it.
-    pub(super) batches: BTreeMap<Arc<Input>, Gathered>,
+    /// One for each input, whoever tells of it.
+    pub(super) batches: Vec<Gathered>,
     pub(super) askers: Vec<Asker>,
-    pub(super) entries: usize,
+    entries: usize,
     pub(super) bytes: usize,
     /// Whether somebody waits who has no time for others to come along.
     urgent: bool,
@@ -34,9 +36,10 @@ pub(super) struct Round {
 
 /// Entries of one input.
 pub(super) struct Gathered {
+    pub(super) input: Arc<Input>,
     pub(super) batch: Batch,
     /// Who told of it, and how many entries: mostly one, and two while a partition comes back.
-    pub(super) told: Vec<(Arc<Input>, usize)>,
+    told: Vec<(Arc<Input>, usize)>,
 }
 
 impl Round {
@@ -44,25 +47,43 @@ impl Round {
         self.entries >= TOGETHER || self.bytes >= TOGETHER_BYTES
     }
 
-    fn take(&mut self, run: u64, input: &Arc<Input>, told: Told) {
+    /// Names who told of it there.
+    fn leave(&mut self, leaving: &mut Vec<(Arc<Input>, usize)>) {
+        self.batches.iter_mut().for_each(|gathered| leaving.append(&mut gathered.told));
+    }
+
+    fn take(&mut self, input: &Arc<Input>, told: Told, room: impl FnOnce() -> Batch) {
         let entries = told.entries();
         self.entries += entries;
         self.bytes += told.bytes();
-        let gathered = match self.batches.get_mut(input) {
-            Some(gathered) => gathered,
-            None => {
-                let usual = input.usual.load(Ordering::Relaxed);
-                // A quarter more, so that it rarely has to move.
-                let batch = Batch::new(run, usual + usual / 4);
-                let gathered = Gathered { batch, told: Vec::with_capacity(1) };
-                self.batches.entry(Arc::clone(input)).or_insert(gathered)
-            }
-        };
+        let gathered = self.of(input, room);
         gathered.batch.push(told);
         match gathered.told.iter_mut().find(|(known, _)| Arc::ptr_eq(known, input)) {
             Some((_, count)) => *count += entries,
             None => gathered.told.push((Arc::clone(input), entries)),
         }
+    }
+
+    /// What is gathered of an input; nothing yet if it is the first time.
+    fn of(&mut self, input: &Arc<Input>, room: impl FnOnce() -> Batch) -> &mut Gathered {
+        let last = input.place.load(Ordering::Relaxed);
+        let at = match self.batches.get(last) {
+            Some(there) if Arc::ptr_eq(&there.input, input) => last,
+            _ => self.place(input, room),
+        };
+        &mut self.batches[at]
+    }
+
+    /// Where that is, which is remembered.
+    fn place(&mut self, input: &Arc<Input>, room: impl FnOnce() -> Batch) -> usize {
+        let there = self.batches.iter().position(|gathered| gathered.input == *input);
+        let at = there.unwrap_or_else(|| {
+            let (input, batch, told) = (Arc::clone(input), room(), Vec::with_capacity(1));
+            self.batches.push(Gathered { input, batch, told });
+            self.batches.len() - 1
+        });
+        input.place.store(at, Ordering::Relaxed);
+        at
     }
 }
 
@@ -70,6 +91,8 @@ impl Round {
 pub(super) struct Queue {
     run: u64,
     waiting: Mutex<Waiting>,
+    /// Bytes that are not known to be written. Changed under the lock alone: who tells of a call has one place to change.
+    bytes: AtomicUsize,
     changed: Notify,
 }
 
@@ -86,6 +109,10 @@ impl Drop for Closes<'_> {
 struct Waiting {
     /// All but the newest are full.
     rounds: VecDeque<Round>,
+    /// What has left the queue and is not known to be written, or never will be: who told of it, and how many entries.
+    leaving: Vec<(Arc<Input>, usize)>,
+    /// Empty ones, to be used again.
+    spare: Vec<Batch>,
     closed: bool,
 }
 
@@ -95,20 +122,27 @@ impl Waiting {
         self.rounds.len() > 1 || self.rounds.back().is_some_and(|it| it.urgent || it.is_full())
     }
 
-    /// The newest, which has room.
-    fn open(&mut self) -> &mut Round {
+    /// The newest, which has room, and the spare ones.
+    fn open(&mut self) -> (&mut Round, &mut Vec<Batch>) {
         if self.rounds.back().is_none_or(Round::is_full) {
             self.rounds.push_back(Round::default());
         }
         let newest = self.rounds.len() - 1;
-        &mut self.rounds[newest]
+        (&mut self.rounds[newest], &mut self.spare)
+    }
+
+    /// What was told, by whom, and how many entries.
+    fn told(&self) -> impl Iterator<Item = &(Arc<Input>, usize)> {
+        let rounds = self.rounds.iter().flat_map(|round| &round.batches);
+        rounds.flat_map(|gathered| &gathered.told).chain(&self.leaving)
     }
 }
 
 impl Queue {
     /// Of what that run tells.
     pub(super) fn new(run: u64) -> Self {
-        Queue { run, waiting: Mutex::default(), changed: Notify::new() }
+        let (waiting, bytes) = Default::default();
+        Queue { run, waiting, bytes, changed: Notify::new() }
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
@@ -117,8 +151,8 @@ impl Queue {
 
     /// The newest entry. Who waits for it has no time for others to come along.
     pub(super) fn push(&self, input: &Arc<Input>, told: Told, asker: Option<Asker>) {
-        self.change(|round| {
-            round.take(self.run, input, told);
+        self.change(|round, spare| {
+            round.take(input, told, || spare.pop().unwrap_or_else(|| Batch::new(self.run)));
             round.urgent |= asker.is_some();
             round.askers.extend(asker);
         });
@@ -126,20 +160,24 @@ impl Queue {
 
     /// Somebody waits for what was told so far.
     pub(super) fn ask(&self, asker: Asker, urgent: bool) {
-        self.change(|round| {
+        self.change(|round, _| {
             round.urgent |= urgent;
             round.askers.push(asker);
         });
     }
 
     /// Dropped when nobody writes any more, and with it whoever waits.
-    fn change(&self, change: impl FnOnce(&mut Round)) {
+    fn change(&self, change: impl FnOnce(&mut Round, &mut Vec<Batch>)) {
         let mut waiting = self.waiting();
         if waiting.closed {
             return;
         }
         let (first, urgent) = (waiting.rounds.is_empty(), waiting.is_urgent());
-        change(waiting.open());
+        let (round, spare) = waiting.open();
+        let before = round.bytes;
+        change(round, spare);
+        let bytes = self.bytes() + (round.bytes - before);
+        self.bytes.store(bytes, Ordering::Relaxed);
         let wake = first || (waiting.is_urgent() && !urgent);
         drop(waiting);
         if wake {
@@ -158,14 +196,44 @@ impl Queue {
                 break;
             }
         }
-        self.waiting().rounds.pop_front().unwrap_or_default()
+        let mut waiting = self.waiting();
+        let mut round = waiting.rounds.pop_front().unwrap_or_default();
+        round.leave(&mut waiting.leaving);
+        round
+    }
+
+    /// What [`next`](Queue::next) gave, of so many bytes, is written, or never will be. Its batches are empty.
+    pub(super) fn written(&self, bytes: usize, emptied: Vec<Batch>) {
+        let mut waiting = self.waiting();
+        waiting.leaving.clear();
+        let room = SPARE.saturating_sub(waiting.spare.len());
+        waiting.spare.extend(emptied.into_iter().take(room));
+        self.bytes.store(self.bytes().saturating_sub(bytes), Ordering::Relaxed);
+    }
+
+    /// Entries that are not known to be written.
+    pub(super) fn pending(&self) -> usize {
+        self.waiting().told().map(|(_, entries)| entries).sum()
+    }
+
+    /// Those that were told with that handle.
+    pub(super) fn pending_of(&self, input: &Arc<Input>) -> usize {
+        let waiting = self.waiting();
+        let of = waiting.told().filter(|(teller, _)| Arc::ptr_eq(teller, input));
+        of.map(|(_, entries)| entries).sum()
+    }
+
+    /// Bytes that are not known to be written.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
     }
 
     /// Nobody writes any more.
     pub(super) fn close(&self) {
         let mut waiting = self.waiting();
         waiting.closed = true;
-        let rounds = std::mem::take(&mut waiting.rounds);
+        let mut rounds = std::mem::take(&mut waiting.rounds);
+        rounds.iter_mut().for_each(|round| round.leave(&mut waiting.leaving));
         drop(waiting);
         drop(rounds);
     }

@@ -74,7 +74,7 @@ fn written(entry: Entry) -> Vec<Record> {
 /// Told by one run.
 fn together(entries: impl IntoIterator<Item = Entry>) -> Vec<Output> {
     let mut entries = entries.into_iter().peekable();
-    let mut batch = Batch::new(entries.peek().unwrap().run, 0);
+    let mut batch = Batch::new(entries.peek().unwrap().run);
     for Entry { place, event, what, .. } in entries {
         batch.push(Told::new(About { offset: place.offset, event }, what));
     }

@@ -2,8 +2,9 @@
 //! unless he asks to.
 
 use std::collections::BTreeSet;
+use std::slice;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -12,7 +13,7 @@ use tokio::time::sleep;
 
 use super::batch::Told;
 use super::book::Input;
-use super::queue::{Asker, Closes, Queue, Round};
+use super::queue::{Asker, Closes, Gathered, Queue, Round};
 use super::record;
 use crate::base::retry::Backoff;
 use crate::stream::{Log, Output, StreamError, StreamErrorKind, TopicPartition};
@@ -20,7 +21,7 @@ use crate::stream::{Log, Output, StreamError, StreamErrorKind, TopicPartition};
 /// How long an entry that nobody waits for may wait for others: a request to the log costs as much as many entries, for
 /// who sends it and for who takes it. Each partition has a request of its own, so the more of them were written last time,
 /// the longer: at most 1,000 requests a second up to a hundred partitions, and a time that is still short beside a call.
-const LINGER: Duration = Duration::from_millis(5);
+const LINGER: Duration = Duration::from_millis(10);
 const LINGER_EACH: Duration = Duration::from_millis(1);
 const LINGER_MOST: Duration = Duration::from_millis(100);
 /// Between two looks at where the journal ends. Other processes write to it, too, and an input that rests does not learn of
@@ -42,19 +43,15 @@ struct Shared {
     run: u64,
     /// One past the highest offset of each partition that is known to be written.
     ends: Vec<AtomicI64>,
-    /// Entries on their way.
-    pending: AtomicUsize,
-    bytes: AtomicUsize,
     queue: Queue,
 }
 
 impl Writer {
     /// Starts the tasks that write to that topic of so many partitions. `run` tells this process from every other.
     pub fn start(log: Arc<dyn Log>, topic: Arc<str>, partitions: i32, run: u64) -> Self {
-        let (pending, bytes) = Default::default();
         let queue = Queue::new(run);
         let ends = (0..partitions.max(1)).map(|_| AtomicI64::new(0)).collect();
-        let shared = Arc::new(Shared { log, topic, run, ends, pending, bytes, queue });
+        let shared = Arc::new(Shared { log, topic, run, ends, queue });
         let writing = tokio::spawn(Arc::clone(&shared).write());
         let looking = tokio::spawn(Arc::clone(&shared).look());
         Writer { shared, tasks: [writing, looking] }
@@ -110,10 +107,6 @@ impl Writer {
     }
 
     pub(super) fn push(&self, input: &Arc<Input>, told: Told, asker: Option<Asker>) {
-        let entries = told.entries();
-        input.pending.fetch_add(entries, Ordering::Relaxed);
-        self.shared.pending.fetch_add(entries, Ordering::Relaxed);
-        self.shared.bytes.fetch_add(told.bytes(), Ordering::Relaxed);
         self.shared.queue.push(input, told, asker);
     }
 
@@ -125,7 +118,12 @@ impl Writer {
 
     /// Entries that are on their way.
     pub fn pending(&self) -> usize {
-        self.shared.pending.load(Ordering::Relaxed)
+        self.shared.queue.pending()
+    }
+
+    /// Those of that input.
+    pub(super) fn pending_of(&self, input: &Arc<Input>) -> usize {
+        self.shared.queue.pending_of(input)
     }
 
     /// A reader has found a partition to end there.
@@ -135,7 +133,7 @@ impl Writer {
 
     /// Bytes that wait to be written.
     pub fn bytes(&self) -> usize {
-        self.shared.bytes.load(Ordering::Relaxed)
+        self.shared.queue.bytes()
     }
 }
 
@@ -164,25 +162,17 @@ impl Shared {
         let _closes = Closes(&self.queue);
         let mut linger = LINGER;
         loop {
-            let Round { batches, askers, entries, bytes, .. } = self.queue.next(linger).await;
-            let (mut records, mut told) = (Vec::new(), Vec::new());
-            let homes: BTreeSet<i32> = batches.keys().map(|input| input.home).collect();
-            for (input, gathered) in batches {
-                let first = records.len();
-                records.extend(gathered.batch.records((&self.topic, input.home), &input.at));
-                let together = records[first..].iter().map(Output::size).sum();
-                for (input, entries) in gathered.told {
-                    input.usual.store(together, Ordering::Relaxed);
-                    told.push((input, entries));
-                }
+            let Round { batches, askers, bytes, .. } = self.queue.next(linger).await;
+            let homes: BTreeSet<i32> = batches.iter().map(|gathered| gathered.input.home).collect();
+            let (mut records, mut emptied) = (Vec::new(), Vec::with_capacity(batches.len()));
+            for Gathered { input, mut batch, .. } in batches {
+                records.extend(batch.records((&self.topic, input.home), &input.at));
+                emptied.push(batch);
             }
             linger = (LINGER_EACH * homes.len() as u32).clamp(LINGER, LINGER_MOST);
-            let outcome = self.written(records).await;
-            self.bytes.fetch_sub(bytes, Ordering::Relaxed);
-            self.pending.fetch_sub(entries, Ordering::Relaxed);
-            for (input, entries) in told {
-                input.pending.fetch_sub(entries, Ordering::Release);
-            }
+            let outcome = self.written(&records).await;
+            emptied.iter_mut().zip(records).for_each(|(batch, record)| batch.reuse(record));
+            self.queue.written(bytes, emptied);
             if let Err(error) = &outcome {
                 tracing::error!(%error, "the journal lost records: their calls are paid again if this process dies");
             }
@@ -224,13 +214,13 @@ impl Shared {
     }
 
     /// Tries as long as the log may come back. A record that was sent twice is read as one.
-    async fn written(&self, outputs: Vec<Output>) -> Result<(), StreamError> {
+    async fn written(&self, outputs: &[Output]) -> Result<(), StreamError> {
         if outputs.is_empty() {
             return Ok(());
         }
         let mut tries = 0;
         loop {
-            match self.log.send(outputs.clone()).await {
+            match self.log.send(outputs.to_vec()).await {
                 Ok(ends) => {
                     for (TopicPartition { partition, .. }, end) in ends {
                         self.learn(partition, end);
@@ -246,13 +236,13 @@ impl Shared {
                 }
                 // One that can never be written must not take the others along.
                 Err(error) => {
-                    let apart = match outputs.as_slice() {
+                    let apart = match outputs {
                         [one] => record::apart(one).ok_or(error)?,
-                        _ => outputs,
+                        _ => outputs.to_vec(),
                     };
                     let mut first = Ok(());
-                    for output in apart {
-                        let one = Box::pin(self.written(vec![output])).await;
+                    for output in &apart {
+                        let one = Box::pin(self.written(slice::from_ref(output))).await;
                         first = first.and(one);
                     }
                     return first;

@@ -218,7 +218,7 @@ fn journal(rounds: usize) {
             catalogue: None,
             started_at: START,
         });
-        let mut batch = Batch::new(7, 0);
+        let mut batch = Batch::new(7);
         batch.push(Told::new(about, intent));
         for output in batch.records((&"journal".into(), 0), &input) {
             let at = TopicPartition { topic: "journal".into(), partition: 0 };

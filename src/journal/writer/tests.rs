@@ -118,7 +118,7 @@ async fn the_more_partitions_are_written_the_longer_entries_gather() {
     let log = log_of(40).await;
     let writer = writer(&log, 40);
     let books: Vec<Book> = (0..40).map(|partition| book(&writer, partition)).collect();
-    for (partitions, early, late) in [(12, 4, 2), (40, 11, 2), (1, 39, 2), (1, 4, 2)] {
+    for (partitions, early, late) in [(12, 9, 2), (40, 11, 2), (1, 39, 2), (1, 9, 2)] {
         let before = log.records(JOURNAL).len();
         books[..partitions].iter().for_each(|book| book.append(of(1), What::Ended));
         sleep(Duration::from_millis(early)).await;
