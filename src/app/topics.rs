@@ -16,7 +16,7 @@ const USUAL: u64 = 1_048_588;
 const REASONS: u64 = 64 << 10;
 /// Partitions of a call journal that is made here: each is a request of its own, every few milliseconds. Where inputs have
 /// more, they share them, and who takes one over reads some of what was done meanwhile of the others, too.
-pub const JOURNAL: i32 = 32;
+pub const JOURNAL: i32 = 4;
 
 /// What a topic is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

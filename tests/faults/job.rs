@@ -30,6 +30,8 @@ const EMPTY: u64 = 61;
 const NO_KEY: u64 = 62;
 const MANY_HEADERS: u64 = 63;
 const NO_TEXT: u64 = 64;
+/// Partitions of the journal, as of one that the engine makes: inputs share them.
+const JOURNAL: i32 = 4;
 /// What ends the process that runs it.
 const KILLER: &str = "kill-me";
 /// Stages, in order.
@@ -164,7 +166,10 @@ impl Job {
         );
         // When the broker has an entry is judged by, not when the engine sent it.
         let journal = format!("{}.journal", scene.group);
-        create(brokers, &[(&journal, n, &[("message.timestamp.type", "LogAppendTime")])]);
+        create(
+            brokers,
+            &[(&journal, n.min(JOURNAL), &[("message.timestamp.type", "LogAppendTime")])],
+        );
         let mock = models(&plan, dir, seed);
         let pipeline = pipeline(&plan, dir, &scene.source, &scene.sink);
         let costs = name("costs");
