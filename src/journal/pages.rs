@@ -1,5 +1,6 @@
 //! The journal as one event sees it: what was answered before, and where its own calls are written down.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -93,8 +94,8 @@ pub struct Pages {
 /// What has been done of the event so far.
 #[derive(Default)]
 struct Open {
-    /// How many successes there were at each place. They are few, but for those of an `each`.
-    successes: Vec<(Slot, u32)>,
+    /// How many successes there were at each place.
+    successes: BTreeMap<Slot, u32>,
     /// Successful attempts whose answers are about to be kept: one entry tells of both.
     ended: Vec<Kept>,
 }
@@ -102,21 +103,17 @@ struct Open {
 impl Open {
     /// How many successes there were at that place.
     fn successes(&mut self, key: &StageKey, operation: &'static str) -> &mut u32 {
-        let there = self.successes.iter().position(|(slot, _)| slot.is(key, operation));
-        let at = there.unwrap_or_else(|| {
-            let slot = Slot { stage: Arc::clone(&key.stage), item: key.item, operation };
-            self.successes.push((slot, 0));
-            self.successes.len() - 1
-        });
-        &mut self.successes[at].1
+        let slot = Slot { item: key.item, operation, stage: Arc::clone(&key.stage) };
+        self.successes.entry(slot).or_insert(0)
     }
 }
 
 /// Where a call stands in its event.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Slot {
-    stage: Arc<str>,
     item: Option<u32>,
     operation: &'static str,
+    stage: Arc<str>,
 }
 
 impl Slot {
@@ -230,7 +227,7 @@ impl Pages {
             return binding.book.tell(draft.told(about));
         }
         let Attempt { stage, item, operation, .. } = attempt;
-        let slot = Slot { stage: Arc::clone(stage), item: *item, operation };
+        let slot = Slot { item: *item, operation, stage: Arc::clone(stage) };
         self.open().ended.push(Kept { slot, draft });
     }
 

@@ -58,10 +58,7 @@ impl Round {
         self.bytes += told.bytes();
         let gathered = self.of(input, room);
         gathered.batch.push(told);
-        match gathered.told.iter_mut().find(|(known, _)| Arc::ptr_eq(known, input)) {
-            Some((_, count)) => *count += entries,
-            None => gathered.told.push((Arc::clone(input), entries)),
-        }
+        count(&mut gathered.told, input, entries);
     }
 
     /// What is gathered of an input; nothing yet if it is the first time.
@@ -87,6 +84,14 @@ impl Round {
     }
 }
 
+/// So many more that were told with that handle.
+fn count(told: &mut Vec<(Arc<Input>, usize)>, input: &Arc<Input>, entries: usize) {
+    match told.iter_mut().find(|(known, _)| Arc::ptr_eq(known, input)) {
+        Some((_, count)) => *count += entries,
+        None => told.push((Arc::clone(input), entries)),
+    }
+}
+
 /// See the module.
 pub(super) struct Queue {
     run: u64,
@@ -109,8 +114,10 @@ impl Drop for Closes<'_> {
 struct Waiting {
     /// All but the newest are full.
     rounds: VecDeque<Round>,
-    /// What has left the queue and is not known to be written, or never will be: who told of it, and how many entries.
+    /// What has left the queue and is not known to be written: who told of it, and how many entries.
     leaving: Vec<(Arc<Input>, usize)>,
+    /// What never will be: it came when nobody wrote any more, or waited then.
+    lost: Vec<(Arc<Input>, usize)>,
     /// Empty ones, to be used again.
     spare: Vec<Batch>,
     closed: bool,
@@ -134,7 +141,7 @@ impl Waiting {
     /// What was told, by whom, and how many entries.
     fn told(&self) -> impl Iterator<Item = &(Arc<Input>, usize)> {
         let rounds = self.rounds.iter().flat_map(|round| &round.batches);
-        rounds.flat_map(|gathered| &gathered.told).chain(&self.leaving)
+        rounds.flat_map(|gathered| &gathered.told).chain(&self.leaving).chain(&self.lost)
     }
 }
 
@@ -151,11 +158,15 @@ impl Queue {
 
     /// The newest entry. Who waits for it has no time for others to come along.
     pub(super) fn push(&self, input: &Arc<Input>, told: Told, asker: Option<Asker>) {
-        self.change(|round, spare| {
+        let entries = told.entries();
+        let waits = self.change(|round, spare| {
             round.take(input, told, || spare.pop().unwrap_or_else(|| Batch::new(self.run)));
             round.urgent |= asker.is_some();
             round.askers.extend(asker);
         });
+        if !waits {
+            count(&mut self.waiting().lost, input, entries);
+        }
     }
 
     /// Somebody waits for what was told so far.
@@ -166,11 +177,11 @@ impl Queue {
         });
     }
 
-    /// Dropped when nobody writes any more, and with it whoever waits.
-    fn change(&self, change: impl FnOnce(&mut Round, &mut Vec<Batch>)) {
+    /// Not when nobody writes any more: it is dropped then, and with it whoever waits.
+    fn change(&self, change: impl FnOnce(&mut Round, &mut Vec<Batch>)) -> bool {
         let mut waiting = self.waiting();
         if waiting.closed {
-            return;
+            return false;
         }
         let (first, urgent) = (waiting.rounds.is_empty(), waiting.is_urgent());
         let (round, spare) = waiting.open();
@@ -183,6 +194,7 @@ impl Queue {
         if wake {
             self.changed.notify_one();
         }
+        true
     }
 
     /// The oldest round, once there is one, with what comes within `linger` if it has room and nobody is in a hurry.
@@ -233,8 +245,11 @@ impl Queue {
         let mut waiting = self.waiting();
         waiting.closed = true;
         let mut rounds = std::mem::take(&mut waiting.rounds);
-        rounds.iter_mut().for_each(|round| round.leave(&mut waiting.leaving));
+        rounds.iter_mut().for_each(|round| round.leave(&mut waiting.lost));
         drop(waiting);
         drop(rounds);
     }
 }
+
+#[cfg(test)]
+mod tests;

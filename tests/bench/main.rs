@@ -49,7 +49,7 @@ Measures rows of the performance table.
   tests/bench/run all --report tests/bench/report
 
   --quick        small: shows that a row runs, its figures mean nothing
-  --runs N       repetitions; 3 when left out (P7: four times as many pairs)
+  --runs N       repetitions; 3 when left out (P7: six times as many pairs)
   --minutes N    of P9; 30 when left out, 1 with --quick
   --json         for programs, on standard output
   --report PATH  writes PATH.md and PATH.json

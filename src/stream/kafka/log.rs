@@ -23,8 +23,8 @@ use crate::stream::{
 
 /// How long a record outside any group may wait for room.
 const SEND_WITHIN: Duration = Duration::from_secs(10);
-/// Reports of such records are taken together: a request for each partition, and what is written waits longer for others
-/// to come along.
+/// Reports of such records are taken together: there is one for each partition, and most of what is written has waited
+/// longer than that for others to come along.
 const TAKING: Taking = Taking::Every(Duration::from_millis(2));
 
 /// A Kafka cluster.

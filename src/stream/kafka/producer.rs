@@ -65,7 +65,7 @@ pub(super) fn is_trouble(facility: &str, message: &str) -> bool {
 /// Takes delivery reports and counts errors of the connection.
 pub(super) struct Reports {
     troubles: AtomicU64,
-    /// Reports and errors, all of them.
+    /// What came off the client's queue: reports, errors, lines of its log, statistics.
     taken: AtomicU64,
     asked: bool,
 }
@@ -84,12 +84,18 @@ impl Reports {
 
 impl ClientContext for Reports {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.taken.fetch_add(1, Ordering::Relaxed);
         if is_trouble(facility, message) {
             self.troubles.fetch_add(1, Ordering::SeqCst);
         }
         if self.asked || !matches!(level, RDKafkaLogLevel::Debug) {
             log(level, facility, message);
         }
+    }
+
+    // Nobody reads them here.
+    fn stats_raw(&self, _: &[u8]) {
+        self.taken.fetch_add(1, Ordering::Relaxed);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
