@@ -15,6 +15,8 @@ use vivremotion::stream::{CommitErrorKind, Log, Output, Record, TopicPartition};
 
 use crate::support::driver::{Driver, text_header};
 
+mod kinds;
+
 const PRICED: &str = "
 models: { small: simulated/small, slow: simulated/m+slow-5s, flaky: simulated/m+status-503 }
 prices: { simulated/small: [ { from: 2026-01-01, input: 1 USD, output: 2 USD } ], simulated/m+slow-5s: [ { from: 2026-01-01, input: 1 USD, output: 2 USD } ] }
