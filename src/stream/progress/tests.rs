@@ -83,10 +83,11 @@ proptest! {
     #[test]
     fn any_bytes_under_a_right_checksum_are_read_or_refused(
         base in any::<i64>(),
+        version in 0..4_u8,
         kind in 0..3_u8,
         body in prop::collection::vec(any::<u8>(), 0..80),
     ) {
-        let mut raw = vec![1, kind];
+        let mut raw = vec![version, kind];
         raw.extend(body);
         if let Ok(progress) = Progress::decode(base, &framed(base, raw)) {
             prop_assert!(progress.is_sound());

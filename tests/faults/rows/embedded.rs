@@ -97,7 +97,7 @@ pub fn full_disk(stage: &Stage) -> Outcome {
         Ok(small) => small,
         Err(reason) => {
             let mut outcome = Outcome::default();
-            outcome.wrong.push(format!("not played: no small file system can be made: {reason}"));
+            outcome.finding(format!("not played: no small file system can be made: {reason}"));
             return outcome;
         }
     };

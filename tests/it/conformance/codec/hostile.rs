@@ -148,7 +148,7 @@ const EVERYTHING: &str = r#"{"type":"record","name":"All","fields":[
     {"name":"f","type":"float"}]}"#;
 
 proptest! {
-    #![proptest_config(ProptestConfig::default())]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(2_000), ..ProptestConfig::default() })]
 
     #[test]
     fn any_bytes_give_a_value_or_an_error(datum in prop::collection::vec(any::<u8>(), 0..400)) {
