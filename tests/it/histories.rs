@@ -259,6 +259,11 @@ fn a_call_that_nobody_charged_is_found_unless_somebody_died() {
         killed(facts, 1_500);
     };
     check(at_death, &[]);
+    let long_before = |facts: &mut Facts| {
+        extra(facts);
+        killed(facts, 30_000);
+    };
+    check(long_before, &["C7 1 calls without an intent though their instance lived: event 0"]);
     check_under(
         Terms { paid_once: true, strict: true },
         at_death,
@@ -269,7 +274,14 @@ fn a_call_that_nobody_charged_is_found_unless_somebody_died() {
         let amount = facts.charges.remove(0).amount;
         facts.answers[0].amount -= amount;
     };
-    check(free, &["C7 1 results that cost nothing: event 0 first"]);
+    // Of two calls that were answered, one began late enough to have no intent.
+    check(
+        free,
+        &[
+            "C7 1 calls without an intent though their instance lived: event 0 first",
+            "C7 1 results that cost nothing: event 0 first",
+        ],
+    );
 }
 
 #[test]
@@ -317,12 +329,13 @@ fn a_journaled_call_that_was_paid_again_is_found_where_that_is_promised() {
     }
     // Its outcome came into the journal with the second call only.
     check_under(once, plant(5_000, 9_500), &[]);
-    check_under(once, plant(500, 9_500), &["C8 1 calls paid again though their instance lived"]);
+    let without_a_death = ["C7 1 calls without an intent", "C8 1 calls paid again though their"];
+    check_under(once, plant(500, 9_500), &without_a_death);
     let other = |facts: &mut Facts| {
         facts.calls.push(later(call(0, "first")));
         facts.deaths.push(Death { instance: 1, at: 1_500 });
     };
-    check_under(once, other, &["C8 1 calls paid again though their instance lived"]);
+    check_under(once, other, &without_a_death);
     let mut facts = clean();
     plant(1_500, 9_500)(&mut facts);
     let figures = judge(&facts, once).1;

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use super::{Call, Death, Facts, Figures, Findings, Journaled, Place, Terms, numbers};
 
 /// How far the clocks of two processes on one machine may lie apart, in milliseconds.
-const SLACK: i64 = 50;
-/// An outcome that is later than this in the journal was never on its way there, in milliseconds.
-const LONGEST_WAY: i64 = 10_000;
+pub(super) const SLACK: i64 = 50;
+/// An entry that is later than this in the journal was never on its way there, in milliseconds.
+pub(super) const LONGEST_WAY: i64 = 10_000;
 
 pub(super) fn judge(facts: &Facts, terms: Terms, found: &mut Findings, figures: &mut Figures) {
     let mut paid: BTreeMap<(u64, &str), Vec<&Call>> = BTreeMap::new();

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Facts, Figures, Findings, Terms, numbers};
+use super::calls::{LONGEST_WAY, SLACK};
+use super::{Call, Facts, Figures, Findings, Terms, numbers};
 
 pub(super) fn judge(facts: &Facts, terms: Terms, found: &mut Findings, figures: &mut Figures) {
     let mut ids = BTreeSet::new();
@@ -66,6 +67,8 @@ pub(super) fn judge(facts: &Facts, terms: Terms, found: &mut Findings, figures: 
             found.add("C7", "calls that no cost event tells of", example());
         } else if left > 0 && terms.strict {
             found.add("C7", "calls without an intent", example());
+        } else if left > may_lack_intent(n, stage, facts) {
+            found.add("C7", "calls without an intent though their instance lived", example());
         }
         let total = facts.calls.iter().filter(|c| (c.n, c.stage.as_str()) == (n, stage));
         if left > 0 && finished.contains(&n) && total.filter(|call| call.delivered).count() == left
@@ -73,6 +76,18 @@ pub(super) fn judge(facts: &Facts, terms: Terms, found: &mut Findings, figures: 
             found.add("C7", "results that cost nothing", example());
         }
     }
+}
+
+/// Answered calls of that stage that began so shortly before their instance died, or might have lost the partition, that
+/// their intents need not have reached the journal.
+fn may_lack_intent(n: u64, stage: &str, facts: &Facts) -> usize {
+    let near = |call: &&Call| {
+        let begun = call.start - SLACK..call.start + LONGEST_WAY;
+        let mut deaths = facts.deaths.iter().filter(|death| death.instance == call.instance);
+        deaths.any(|death| begun.contains(&death.at))
+    };
+    let of_stage = |call: &&Call| call.delivered && (call.n, call.stage.as_str()) == (n, stage);
+    facts.calls.iter().filter(of_stage).filter(near).count()
 }
 
 /// Σ amounts of an event's cost events = the total of its result.
