@@ -257,6 +257,11 @@ impl Play {
     /// Settles, gathers and judges.
     pub fn end(mut self) -> Outcome {
         let sent = self.settle();
+        self.conclude(sent)
+    }
+
+    /// Gathers and judges what was sent, and is done.
+    pub fn conclude(mut self, sent: Vec<Sent>) -> Outcome {
         let facts = self.job.facts(sent);
         self.audit();
         self.judge(facts)

@@ -35,8 +35,7 @@ pub fn overload(stage: &Stage) -> Outcome {
         play.wrong.push(format!("{most:.0} MiB resident, more than {MEMORY:.0}"));
     }
     play.drain();
-    let facts = play.job.facts(sent);
-    play.judge(facts)
+    play.conclude(sent)
 }
 
 /// F26: one thing after the other goes wrong, drawn from the seed.
