@@ -130,8 +130,8 @@ pub fn markdown(lines: &[Line], seed: u64) -> String {
     let mut text = format!(
         "# Faults on real parts\n\nWritten by `tests/faults/full`, seed {seed}. Recovery is from a death to the next commit for the dead\n\
          one's partitions, median and longest.\n\n\
-         | row | what happens | events | instances | faults | repaid | in flight | recovery | verdict |\n\
-         | --- | --- | ---: | ---: | --- | ---: | ---: | ---: | --- |\n"
+         | row | what happens | events | instances | faults | repaid | in flight | uncharged | recovery | verdict |\n\
+         | --- | --- | ---: | ---: | --- | ---: | ---: | ---: | ---: | --- |\n"
     );
     for line in lines {
         let outcome = &line.outcome;
@@ -150,6 +150,7 @@ pub fn markdown(lines: &[Line], seed: u64) -> String {
             outcome.faults.clone(),
             outcome.figures.repaid.to_string(),
             outcome.figures.in_flight.to_string(),
+            outcome.figures.uncharged.to_string(),
             line.recovery(),
             verdict,
         ];
