@@ -102,8 +102,7 @@ struct Open {
 
 impl Open {
     /// How many successes there were at that place.
-    fn successes(&mut self, key: &StageKey, operation: &'static str) -> &mut u32 {
-        let slot = Slot { item: key.item, operation, stage: Arc::clone(&key.stage) };
+    fn successes(&mut self, slot: Slot) -> &mut u32 {
         self.successes.entry(slot).or_insert(0)
     }
 }
@@ -117,8 +116,8 @@ struct Slot {
 }
 
 impl Slot {
-    fn is(&self, key: &StageKey, operation: &str) -> bool {
-        self.item == key.item && self.operation == operation && self.stage == key.stage
+    fn of(key: &StageKey, operation: &'static str) -> Self {
+        Slot { item: key.item, operation, stage: Arc::clone(&key.stage) }
     }
 }
 
@@ -175,7 +174,7 @@ impl Pages {
     ) -> Option<T> {
         let recalled = self.bound.as_ref()?.0.recalled.as_ref()?;
         let mut open = self.open();
-        let ordinal = open.successes(key, operation);
+        let ordinal = open.successes(Slot::of(key, operation));
         let value = recalled.answer(&key.stage, key.item, operation, *ordinal, digest)?;
         // What can't be read any more is asked again.
         let value = serde_json::from_str(value.get()).ok()?;
@@ -194,11 +193,13 @@ impl Pages {
         let Some((binding, about)) = self.bound() else { return };
         let (ordinal, draft) = {
             let mut open = self.open();
-            let next = open.successes(key, operation);
+            let slot = Slot::of(key, operation);
+            let at = open.ended.iter().position(|kept| kept.slot == slot);
+            let draft = at.map(|at| open.ended.swap_remove(at).draft);
+            let next = open.successes(slot);
             let ordinal = *next;
             *next += 1;
-            let at = open.ended.iter().position(|kept| kept.slot.is(key, operation));
-            (ordinal, at.map(|at| open.ended.swap_remove(at).draft))
+            (ordinal, draft)
         };
         let question = Question { stage: &key.stage, item: key.item, operation, ordinal, digest };
         let mut draft = draft.unwrap_or_else(|| Draft::new(None));
