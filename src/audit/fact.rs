@@ -113,8 +113,8 @@ pub struct Letter {
     pub input: (i32, i64),
     /// Digest of the key, if there is one.
     pub key: Option<u64>,
-    /// Digest of key and value.
-    pub bytes: u64,
+    /// Digest of key and value; none where the topic did not take all of the record.
+    pub bytes: Option<u64>,
 }
 
 impl Letter {

@@ -288,7 +288,7 @@ impl Audit {
         let Letter { spot, event, origin, key, bytes, .. } = letter;
         self.findings.judged(Check::C3, 1);
         let Some(case) = self.found(Check::C2, event, &origin, &spot) else { return };
-        let untouched = case.bytes == bytes;
+        let untouched = bytes.is_none_or(|bytes| case.bytes == bytes);
         let twice = if replay {
             case.again.letter();
             false

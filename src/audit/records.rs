@@ -8,6 +8,7 @@ use super::fact::{Answer, Charge, Letter, Published, Spot, Status};
 use crate::event::identity::Origin;
 use crate::event::ids::{Digest, EventId, ResultId};
 use crate::event::money::Money;
+use crate::flow::dead_letter::OMITTED;
 use crate::journal::{self, Entry, Outcome, What};
 use crate::stream::{Headers, Record, header};
 
@@ -178,7 +179,7 @@ pub fn letter(record: &Record, whose: Whose<'_>) -> Made<Letter> {
                 parsed(headers, "__connect.errors.offset")?,
             ),
             key: key_of(record),
-            bytes: bytes_of(record),
+            bytes: text(headers, OMITTED).is_none().then(|| bytes_of(record)),
         })
     };
     read().map_or_else(Made::Wrong, Made::Ours)

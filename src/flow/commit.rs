@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 use tokio::time::Instant;
 
 use super::consume::Finished;
+use super::dead_letter::Letter;
 use super::emit::Emitted;
 use super::member::Member;
 use super::outbox::Verdict;
@@ -133,19 +134,23 @@ impl Member {
                     Verdict::Leave(message) => {
                         Err(StreamError { kind: StreamErrorKind::Fatal, message })
                     }
-                    Verdict::Bad(event, reason) => self.bury(*event, reason),
+                    Verdict::Bad(event, reason, topic) => self.bury(*event, reason, topic),
                 }
             }
         }
     }
 
-    /// Replaces the outputs of an event by its dead letter. If that can't be written either, the member leaves: an event
-    /// is never skipped.
-    fn bury(&mut self, event: Emitted, reason: String) -> Result<(), StreamError> {
-        let place = (event.at.clone(), event.offset);
-        if self.last_resorts.contains(&place) {
-            let message =
-                format!("the dead letter of {} at {} can't be written: {reason}", place.0, place.1);
+    /// Replaces the outputs of an event by its dead letter, or that by one that has less of the record. If the least can't be
+    /// written either, the member leaves: an event is never skipped.
+    fn bury(
+        &mut self,
+        event: Emitted,
+        reason: String,
+        topic: Option<Arc<str>>,
+    ) -> Result<(), StreamError> {
+        if event.letter == Some(Letter::Reason) {
+            let place = format!("{} at {}", event.at, event.offset);
+            let message = format!("the dead letter of {place} can't be written: {reason}");
             return Err(StreamError { kind: StreamErrorKind::Fatal, message });
         }
         let partition = self.partitions.get_mut(&event.at);
@@ -160,8 +165,8 @@ impl Member {
         let line = Arc::clone(&partition.line);
         let done = self.finished.0.clone();
         self.workers.pick().spawn(async move {
-            let event = unwritable(&line, &event, reason).await;
-            drop(done.send(Finished { lane: None, event, last_resort: true }));
+            let event = unwritable(&line, &event, reason, topic.as_deref()).await;
+            drop(done.send(Finished { lane: None, event, again: true }));
         });
         Ok(())
     }

@@ -70,7 +70,8 @@ impl Consumed {
 pub(super) struct Finished {
     pub(super) lane: Option<Lane>,
     pub(super) event: Emitted,
-    pub(super) last_resort: bool,
+    /// Whether it was in the outbox before.
+    pub(super) again: bool,
 }
 
 impl Member {
@@ -191,12 +192,12 @@ impl Member {
             let event = carefully(&line, consumed, &pass).await;
             drop(pass);
             // The member may have left: then nobody waits for it.
-            drop(done.send(Finished { lane: Some(lane), event, last_resort: false }));
+            drop(done.send(Finished { lane: Some(lane), event, again: false }));
         });
     }
 
     pub(super) fn settle(&mut self, finished: Finished) {
-        let Finished { lane, mut event, last_resort } = finished;
+        let Finished { lane, mut event, again } = finished;
         self.flying -= 1;
         let next = lane.as_ref().and_then(|lane| self.lanes.finish(lane));
         let ours = self
@@ -207,8 +208,7 @@ impl Member {
             Some(partition) => {
                 partition.flying -= 1;
                 let line = Arc::clone(&partition.line);
-                if last_resort {
-                    self.last_resorts.push((event.at.clone(), event.offset));
+                if again {
                     self.outbox.fill(event, Instant::now());
                 } else if partition.tracker.complete(event.epoch, event.offset) {
                     self.watch.settled(&line, &event);

@@ -1,5 +1,5 @@
 //! Dead letters: key, value and headers of the record as they came, and why it is here, in headers of ours and under
-//! the names that Kafka Connect uses. No prompt, no answer, no stack trace.
+//! the names that Kafka Connect uses. No prompt, no answer, no stack trace. What the topic does not take is left out.
 
 use std::sync::Arc;
 
@@ -15,12 +15,44 @@ use crate::stream::{Headers, Output, header};
 
 /// Longest message in a header.
 const MAX_MESSAGE: usize = 1024;
+/// On a dead letter that has not all of its record: `value`, or `value, headers`. They stand where its origin says.
+pub const OMITTED: &str = "vivremotion.error.omitted";
+
+/// What a dead letter has of its record, beside the reason: its topic may take less than the one the record came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Letter {
+    /// All of it.
+    Whole,
+    /// Key and headers.
+    NoValue,
+    /// The key.
+    Reason,
+}
+
+impl Letter {
+    /// The next smaller one.
+    pub fn less(self) -> Letter {
+        match self {
+            Letter::Whole => Letter::NoValue,
+            Letter::NoValue | Letter::Reason => Letter::Reason,
+        }
+    }
+
+    fn omitted(self) -> Option<&'static str> {
+        match self {
+            Letter::Whole => None,
+            Letter::NoValue => Some("value"),
+            Letter::Reason => Some("value, headers"),
+        }
+    }
+}
 
 /// The dead letter of an event, with the attempts that were made for it.
 pub async fn record(
     emitter: &Emitter,
     known: &Known<'_>,
     refusal: &Refusal,
+    letter: Letter,
     attempts: &[Attempt],
 ) -> Output {
     let cost: Money = attempts.iter().filter_map(|attempt| attempt.amount).sum();
@@ -28,8 +60,9 @@ pub async fn record(
     let plan = &emitter.plan;
     let failure = refusal.failure();
     // A replay brings the reasons of its last time along: only the newest are of use.
+    let stays = |name: &str| letter != Letter::Reason && !is_reason(name);
     let mut headers: Headers =
-        record.headers.iter().filter(|(name, _)| !is_reason(name)).cloned().collect();
+        record.headers.iter().filter(|(name, _)| stays(name)).cloned().collect();
     let mut put = |name: &'static str, value: String| {
         // A replay has some of them already: they are not to grow with each failure.
         if header(&headers, name).is_none_or(|held| **held != *value.as_bytes()) {
@@ -48,6 +81,9 @@ pub async fn record(
     }
     if let Some(request_id) = &known.who.request_id {
         put("vivremotion.request_id", request_id.to_string());
+    }
+    if let Some(omitted) = letter.omitted() {
+        put(OMITTED, omitted.to_owned());
     }
     put("vivremotion.error.class", failure.class.clone());
     put("vivremotion.error.code", failure.code.clone());
@@ -74,7 +110,7 @@ pub async fn record(
         // Beside its fellows of the same partition, so that a replay can keep their order.
         partition: (at.partition < emitter.letter_partitions).then_some(at.partition),
         key: record.key.clone(),
-        value: record.value.clone(),
+        value: record.value.clone().filter(|_| letter == Letter::Whole),
         headers,
         timestamp: None,
     }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use super::consume::Consumed;
-use super::dead_letter;
+use super::dead_letter::{self, Letter};
 use super::decode::registry_turn;
 use super::headers::{Stamp, Stamped};
 use super::identity::Who;
@@ -95,6 +95,8 @@ pub struct Emitted {
     pub outcome: Outcome,
     /// Why, when it did not complete.
     pub refusal: Option<Refusal>,
+    /// What its dead letter has of the record, if there is one.
+    pub letter: Option<Letter>,
     /// Bytes of the outputs.
     pub bytes: usize,
 }
@@ -117,6 +119,7 @@ impl Emitted {
             outputs,
             outcome,
             refusal,
+            letter: None,
         }
     }
 }
@@ -212,12 +215,15 @@ pub async fn emit(emitter: &Emitter, completed: &Completed) -> Result<Emitted, R
     let (outcome, refusal) = match &completed.verdict {
         Ok(()) => (Outcome::Completed, None),
         Err(refusal) => {
-            let letter = dead_letter::record(emitter, &known, refusal, &completed.attempts).await;
+            let attempts = &completed.attempts;
+            let letter =
+                dead_letter::record(emitter, &known, refusal, Letter::Whole, attempts).await;
             outputs.push(letter);
             (Outcome::Failed, Some(refusal.clone()))
         }
     };
-    Ok(Emitted::new(known.consumed, outputs, outcome, refusal))
+    let letter = refusal.as_ref().map(|_| Letter::Whole);
+    Ok(Emitted { letter, ..Emitted::new(known.consumed, outputs, outcome, refusal) })
 }
 
 /// Outputs of an event that was refused before it ran, or whose outputs were.
@@ -225,6 +231,7 @@ pub async fn refuse(
     emitter: &Emitter,
     known: &Known<'_>,
     refusal: Refusal,
+    letter: Letter,
     completed: Option<&Completed>,
 ) -> Emitted {
     let now = emitter.clock.now();
@@ -257,8 +264,9 @@ pub async fn refuse(
             Err(error) => tracing::error!(%error, %topic, "a failed result can't be encoded"),
         }
     }
-    outputs.push(dead_letter::record(emitter, known, &refusal, &attempts).await);
-    Emitted::new(known.consumed, outputs, outcome, Some(refusal))
+    outputs.push(dead_letter::record(emitter, known, &refusal, letter, &attempts).await);
+    let emitted = Emitted::new(known.consumed, outputs, outcome, Some(refusal));
+    Emitted { letter: Some(letter), ..emitted }
 }
 
 fn expression(place: &'static str, message: String) -> Refusal {

@@ -120,7 +120,6 @@ pub struct Member {
     pub(super) restores: Readings<(Epoch, Input)>,
     pub(super) readings: Arc<Semaphore>,
     pub(super) finished: (mpsc::UnboundedSender<Finished>, mpsc::UnboundedReceiver<Finished>),
-    pub(super) last_resorts: Vec<(TopicPartition, i64)>,
     pub(super) bounds: Bounds,
     pub(super) flying: usize,
     pub(super) held_bytes: usize,
@@ -196,7 +195,6 @@ impl Member {
             restores: Readings::default(),
             readings: Arc::new(Semaphore::new(READINGS)),
             finished: mpsc::unbounded_channel(),
-            last_resorts: Vec::new(),
             bounds,
             flying: 0,
             held_bytes: 0,
@@ -373,7 +371,6 @@ impl Member {
         self.held_bytes -= dropped.iter().map(|consumed| consumed.size()).sum::<usize>();
         let held_bytes = &mut self.held_bytes;
         self.outbox.give_up(at, epoch, |event| *held_bytes -= event.consumed.size());
-        self.last_resorts.retain(|(of, _)| of != at);
         self.watch.released(at);
     }
 

@@ -11,6 +11,7 @@
 //! takes the events behind a gap out of here, turns them back in the tracker (`reopen`) and runs them again in order.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -46,8 +47,9 @@ const STALE: Backoff = Backoff { base: Duration::from_millis(20), most: Duration
 pub enum Verdict {
     /// It went back; it is tried again in its time.
     Again,
-    /// This event can't be written: it must become a dead letter, and [`Outbox::fill`] its gap. The others went back.
-    Bad(Box<Emitted>, String),
+    /// This event can't be written: it must become a dead letter, and [`Outbox::fill`] its gap. The others went back. The
+    /// topic that did not take it is named where it is known.
+    Bad(Box<Emitted>, String, Option<Arc<str>>),
     /// Leave, with the reason.
     Leave(String),
 }
@@ -271,6 +273,10 @@ impl Outbox {
                         let after = batch.split_off(event + 1);
                         self.put_back(after, now);
                         let Some(bad) = batch.pop() else { return Verdict::Again };
+                        let before: usize = batch.iter().map(|event| event.outputs.len()).sum();
+                        let refused =
+                            index.and_then(|index| bad.outputs.get(index.checked_sub(before)?));
+                        let topic = refused.map(|output| Arc::clone(&output.topic));
                         self.waiting.push_front(Place::Gap {
                             at: bad.at.clone(),
                             epoch: bad.epoch,
@@ -278,7 +284,7 @@ impl Outbox {
                             lane: bad.lane.clone(),
                         });
                         self.put_back(batch, now);
-                        return Verdict::Bad(Box::new(bad), error.message.clone());
+                        return Verdict::Bad(Box::new(bad), error.message.clone(), topic);
                     }
                     None => self.width = (batch.len() / 2).max(1),
                 }

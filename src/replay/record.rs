@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::pick::Failed;
 use crate::event::identity::Origin;
 use crate::event::ids::{EventId, ResultId};
+use crate::flow::dead_letter::OMITTED;
 use crate::flow::headers::JOURNAL;
 use crate::journal::Range;
 use crate::stream::{Headers, Output, Record, TopicPartition, header};
@@ -69,6 +70,12 @@ impl Candidate {
         let origin: Origin = read(name)?.parse().map_err(|_| wrong(name))?;
         if hash(&origin) != event {
             return Err("its origin does not hash to its event id".to_owned());
+        }
+        if let Some(omitted) = text(headers, OMITTED) {
+            return Err(format!(
+                "it has no {omitted}, which its topic did not take: `replay --inputs` brings its event back from {}/{}",
+                origin.topic, origin.partition
+            ));
         }
         if origin.topic != **source {
             let topic = &origin.topic;

@@ -133,6 +133,8 @@ fn a_dead_letter_that_names_another_event_or_topic_is_refused() {
     assert!(origin.contains("does not hash"), "{origin}");
     let offset = set("__connect.errors.offset", "x").unwrap_err();
     assert!(offset.contains("`__connect.errors.offset` can't be read"), "{offset}");
+    let omitted = set("vivremotion.error.omitted", "value").unwrap_err();
+    assert!(omitted.contains("has no value") && omitted.contains("--inputs"), "{omitted}");
     let letter = letter(7, 7, 0, &[], "timeout");
     let moved = Candidate::of_letter(&letter, &"elsewhere".into(), PIPELINE, GROUP).unwrap_err();
     assert!(moved.contains("came from topic `in`"), "{moved}");

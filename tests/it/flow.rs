@@ -336,6 +336,44 @@ async fn an_answer_that_is_too_large_fails_its_event_and_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_dead_letter_too_large_for_its_topic_has_less_and_stops_nobody() {
+    let pipeline = "source: { topic: in, from: earliest }\n\
+        stages: { answer: { map: \"{{ event.text }}\" } }\n\
+        sink: { topic: out }\n";
+    let driver = Driver::new(PRICED, pipeline).await;
+    for topic in ["out", "in.test.dlq"] {
+        let config = vec![("max.message.bytes".to_owned(), "6000".to_owned())];
+        driver.log.reconfigure(&Topic { name: topic.into(), partitions: 1, config });
+    }
+    let large = "x".repeat(10_000);
+    // Undecodable; undecodable with more headers than fit, too; and one that is answered with more than the sink takes.
+    driver.pipe_raw(Some("k"), Some(format!("{{ {large}").into_bytes()), vec![("a", "b")]).await;
+    driver.pipe_raw(Some("k"), Some(b"{ ".to_vec()), vec![("big", &large)]).await;
+    driver.pipe(Some("k"), json!({ "text": large })).await;
+    driver.pipe(Some("k"), json!({ "text": "short" })).await;
+    driver.settled().await;
+    let letters = driver.dead_letters(3).await;
+    let told = letters.iter().map(|letter| {
+        assert_eq!(letter.value, None);
+        assert_eq!(letter.key.as_deref(), Some(&b"k"[..]));
+        (
+            text_header(letter, "vivremotion.error.omitted"),
+            text_header(letter, "vivremotion.error.code"),
+        )
+    });
+    let told: Vec<_> = told.collect();
+    assert_eq!(told[0], ("value".to_owned(), "invalid-json".to_owned()));
+    assert_eq!(told[1], ("value, headers".to_owned(), "invalid-json".to_owned()));
+    assert_eq!(told[2], ("value".to_owned(), "unwritable-output".to_owned()));
+    assert_eq!(text_header(&letters[0], "a"), "b");
+    let results = driver.results(2).await;
+    assert_eq!(
+        (&results[0]["status"], &results[1]["status"]),
+        (&json!("failed"), &json!("completed"))
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_member_that_is_fenced_leaves_with_the_reason() {
     let mut driver = Driver::new(PRICED, &one("small")).await;
     driver.log.fail_next_commit(CommitErrorKind::Fenced);

@@ -37,6 +37,7 @@ fn event(offset: i64, outputs: usize) -> Emitted {
         outputs: vec![output; outputs],
         outcome: Outcome::Completed,
         refusal: None,
+        letter: None,
         bytes: 10 * outputs,
     }
 }
@@ -106,7 +107,8 @@ fn what_waits_behind_a_gap_is_not_due_and_a_gap_of_a_lost_partition_closes() {
     outbox.push(keyed(1, 1), now);
     let batch = outbox.take(|_, _| true, |_| ());
     let bad = outbox.failed(batch, &error(CommitErrorKind::Unwritable(Some(0))), now, 0);
-    assert!(matches!(bad, Verdict::Bad(event, _) if event.offset == 0));
+    let Verdict::Bad(event, _, topic) = bad else { panic!("{bad:?}") };
+    assert_eq!((event.offset, topic.as_deref()), (0, Some("out")));
     assert!(outbox.take(|_, _| true, |_| ()).is_empty());
     assert_eq!((outbox.len(), outbox.due(true)), (1, None));
     outbox.push(keyed(2, 2), now);
@@ -134,7 +136,7 @@ fn a_partition_that_left_takes_along_what_stood_behind_a_gap() {
     outbox.push(Emitted { epoch: Epoch(2), ..event(7, 1) }, now);
     let batch = outbox.take(|_, _| true, |_| ());
     let bad = outbox.failed(batch, &error(CommitErrorKind::Unwritable(Some(0))), now, 0);
-    assert!(matches!(bad, Verdict::Bad(event, _) if event.offset == 0));
+    assert!(matches!(bad, Verdict::Bad(event, ..) if event.offset == 0));
     let mut dropped = Vec::new();
     let at = event(0, 1).at;
     outbox.give_up(&at, Epoch(1), |event| dropped.push(event.offset));
@@ -206,7 +208,7 @@ proptest! {
                 }
                 Some(index) => {
                     let kind = CommitErrorKind::Unwritable(named.then_some(index));
-                    if let Verdict::Bad(event, _) = outbox.failed(batch, &error(kind), now, 0) {
+                    if let Verdict::Bad(event, ..) = outbox.failed(batch, &error(kind), now, 0) {
                         prop_assert!(isolated.insert(event.offset));
                         let letter = Emitted { lane: None, ..*event };
                         letters.push_back((round + slowness, letter));
