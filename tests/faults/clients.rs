@@ -5,7 +5,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::client::{ClientContext, DefaultClientContext};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -114,6 +116,7 @@ impl Sender {
             .set("enable.idempotence", "true")
             .set("partitioner", "murmur2_random")
             .set("message.timeout.ms", "300000")
+            .set("message.max.bytes", "8000000")
             .set("linger.ms", "5");
         let producer = config.create_with_context(Notes::default()).unwrap();
         Sender { producer, topic: topic.to_owned() }
@@ -309,6 +312,69 @@ impl Transactions {
         let places = self.producer.context().0.lock().unwrap().clone();
         let sent = |n: &u64| Sent { n: *n, key: key(*n), at: places[n], kind: value(*n).0 };
         all.iter().map(sent).collect()
+    }
+
+    /// Has the broker compact what was sent, and keeps it so: those of them that are still there.
+    pub fn compact(&self, sent: Vec<Sent>) -> Vec<Sent> {
+        let compacting = [
+            ("cleanup.policy", "compact"),
+            ("segment.ms", "100"),
+            ("min.cleanable.dirty.ratio", "0.01"),
+            ("max.compaction.lag.ms", "1000"),
+        ];
+        self.configure(&compacting);
+        let end = Instant::now() + Duration::from_secs(180);
+        let mut there = self.there();
+        // Some are gone, and no more than at the last look: it is done for now.
+        loop {
+            time::pause(Duration::from_secs(3));
+            let now = self.there();
+            if now.len() < sent.len() && now == there {
+                break;
+            }
+            assert!(Instant::now() < end, "{} of {} records are left", now.len(), sent.len());
+            there = now;
+            // A new record rolls a segment: only what lies in older ones is compacted.
+            self.roll();
+        }
+        self.configure(&[("cleanup.policy", "delete")]);
+        time::pause(Duration::from_secs(2));
+        let there = self.there();
+        sent.into_iter().filter(|one| there.contains(&one.at)).collect()
+    }
+
+    fn there(&self) -> BTreeSet<Place> {
+        let all = read_all(&self.brokers, &self.topic, Isolation::Committed);
+        all.iter().map(|one| one.at).collect()
+    }
+
+    /// An aborted record in each partition.
+    fn roll(&self) {
+        let consumer: BaseConsumer =
+            reader(&self.brokers, "stranger", Isolation::Committed).create().unwrap();
+        self.producer.begin_transaction().unwrap();
+        for partition in partitions(&consumer, &self.topic) {
+            let mut record: BaseRecord<'_, [u8], [u8], Box<u64>> =
+                BaseRecord::with_opaque_to(&self.topic, Box::new(u64::MAX));
+            (record.key, record.payload) = (Some(&b"-"[..]), Some(&b"-"[..]));
+            record.partition = Some(partition);
+            self.producer.send(record).map_err(|(error, _)| error).unwrap();
+        }
+        self.producer.flush(WAIT).unwrap();
+        self.producer.abort_transaction(WAIT).unwrap();
+    }
+
+    fn configure(&self, settings: &[(&str, &str)]) {
+        let topic = ResourceSpecifier::Topic(&self.topic);
+        let wanted = settings
+            .iter()
+            .fold(AlterConfig::new(topic), |wanted, (key, value)| wanted.set(key, value));
+        let admin: AdminClient<DefaultClientContext> =
+            ClientConfig::new().set("bootstrap.servers", &self.brokers).create().unwrap();
+        let options = AdminOptions::new().operation_timeout(Some(WAIT));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let altered = runtime.block_on(admin.alter_configs(&[wanted], &options)).unwrap();
+        assert!(altered.iter().all(Result::is_ok), "{altered:?}");
     }
 
     /// Deletes half of what is new in each partition, from its beginning; one past what is gone, by partition.

@@ -14,7 +14,7 @@ use crate::file::File;
 use crate::fleet::{Fleet, product};
 use crate::job::{Page, Plan, answer, charge, expected, journaled, models, pipeline, value};
 use crate::mock::Mock;
-use crate::play::{Stage, audited, keep};
+use crate::play::{Stage, audited, keep, told_secrets};
 use crate::report::Outcome;
 use crate::time;
 
@@ -144,9 +144,11 @@ impl Embedded {
             self.fleet.look();
             time::pause(Duration::from_millis(50));
         }
+        self.wrong.extend(told_secrets("a page of metrics", &self.fleet.pages()));
         if let Err(reason) = self.fleet.drain(0, Duration::from_secs(60)) {
             self.wrong.push(reason);
         }
+        self.wrong.extend(told_secrets("a log", &self.fleet.said()));
         self.wrong.extend(audited(&self.dir, &self.settings, &self.pipeline));
         let mut facts = facts(&self.path, &self.mock, sent);
         // Once more after the last commit.
@@ -183,7 +185,7 @@ impl Embedded {
 pub fn settings(path: &Path, mock: &Mock, plan: &Plan) -> String {
     format!(
         "vivremotion: 1\nlog: {{ local: {{ path: {} }} }}\n\
-         providers: {{ mock: {{ dialect: openai, base_url: \"{}\", max_in_flight: 12000 }} }}\n\
+         providers: {{ mock: {{ dialect: openai, base_url: \"{}\", api_key: \"${{env:MOCK_KEY}}\", max_in_flight: 12000 }} }}\n\
          models: {{ small: \"mock/gpt+i0\" }}\n\
          prices: {{ \"mock/gpt+i0\": [ {{ from: 2026-01-01, input: 1.00 USD, output: 2.00 USD }} ] }}\n\
          engine: {{ {} }}\n",

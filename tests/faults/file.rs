@@ -8,6 +8,9 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, pa
 
 use crate::time;
 
+/// Longest wait for whoever writes.
+const BUSY: Duration = Duration::from_secs(30);
+
 /// A record.
 #[derive(Clone, Debug)]
 pub struct Row {
@@ -34,7 +37,7 @@ impl File {
     pub fn open(path: &Path) -> File {
         let connection =
             Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap();
-        connection.busy_timeout(Duration::from_secs(30)).unwrap();
+        connection.busy_timeout(BUSY).unwrap();
         File { path: path.to_owned(), connection }
     }
 
@@ -98,6 +101,14 @@ impl File {
         }
         begun.commit()?;
         Ok(offsets)
+    }
+
+    /// Whether somebody writes now.
+    pub fn is_locked(&self) -> bool {
+        self.connection.busy_timeout(Duration::ZERO).unwrap();
+        let begun = self.connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK");
+        self.connection.busy_timeout(BUSY).unwrap();
+        begun.is_err()
     }
 
     /// What SQLite finds wrong with the file.

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use crate::checker::Death;
+use crate::job::SECRETS;
 use crate::services::{Kept, free_port, http_get, until};
 use crate::time;
 
@@ -24,7 +25,7 @@ pub fn take_program(from: Option<&Path>, dir: &Path) {
 /// The product with a clean environment.
 pub fn product(dir: &Path) -> Command {
     let mut command = Command::new(PROGRAM.get().unwrap());
-    command.env_clear().env("NO_COLOR", "1").current_dir(dir);
+    command.env_clear().env("NO_COLOR", "1").env("MOCK_KEY", SECRETS[0]).current_dir(dir);
     command
 }
 
@@ -237,6 +238,37 @@ impl Fleet {
             name.starts_with("engine-") && name.ends_with(".err")
         });
         logs.filter_map(|path| std::fs::read_to_string(path).ok()).collect()
+    }
+
+    /// The pages of metrics of those that answer.
+    pub fn pages(&self) -> String {
+        let pages = self.slots.iter().filter(|slot| slot.kept.is_some());
+        pages.filter_map(|slot| Some(http_get(slot.port, "/metrics").ok()?.1)).collect()
+    }
+
+    /// A quantile of a histogram that all instances tell, within its bucket by straight line; none while nothing was counted.
+    pub fn quantile(&self, metric: &str, share: f64) -> Option<f64> {
+        let mut counts: Vec<(f64, f64)> = Vec::new();
+        let pages = self.pages();
+        for line in pages.lines().filter(|line| line.starts_with(&format!("{metric}_bucket"))) {
+            let bound = line.split("le=\"").nth(1).and_then(|rest| rest.split('"').next());
+            let bound = bound.and_then(|bound| bound.replace("+Inf", "inf").parse().ok())?;
+            let count: f64 = line.rsplit(' ').next().and_then(|count| count.parse().ok())?;
+            match counts.iter_mut().find(|(known, _)| *known == bound) {
+                Some((_, sum)) => *sum += count,
+                None => counts.push((bound, count)),
+            }
+        }
+        counts.sort_by(|one, other| one.0.total_cmp(&other.0));
+        let wanted = share * counts.last().map(|(_, all)| *all).filter(|all| *all > 0.0)?;
+        let at = counts.iter().position(|(_, below)| *below >= wanted)?;
+        let (low, before) = at.checked_sub(1).map_or((0.0, 0.0), |before| counts[before]);
+        let (high, below) = counts[at];
+        Some(if high.is_finite() {
+            low + (high - low) * (wanted - before) / (below - before)
+        } else {
+            high
+        })
     }
 
     /// Resident memory of those that run, in MiB: the most each ever had.

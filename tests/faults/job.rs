@@ -30,10 +30,19 @@ const EMPTY: u64 = 61;
 const NO_KEY: u64 = 62;
 const MANY_HEADERS: u64 = 63;
 const NO_TEXT: u64 = 64;
+const NO_SCHEMA: u64 = 65;
+const HUGE: u64 = 66;
+/// Bytes of an event that is huge, and what its topic takes where there are odd ones.
+const HUGE_BYTES: usize = 5 << 20;
+const HUGE_TAKES: &str = "8000000";
 /// Partitions of the journal, as of one that the engine makes: inputs share them.
 const JOURNAL: i32 = 4;
 /// What ends the process that runs it.
 const KILLER: &str = "kill-me";
+/// Events whose answers are all compared with what the model says.
+const MANY: usize = 40_000;
+/// The key of the provider, and what is private in each event: neither may stand in logs, metrics or headers.
+pub const SECRETS: [&str; 2] = ["sk-nobody-may-see-this", "private@example.org"];
 /// Stages, in order.
 pub const STAGES: [&str; 2] = ["first", "second"];
 
@@ -62,7 +71,8 @@ pub struct Plan {
     pub killers: u64,
     /// So many events have an answer that the topic of results does not take.
     pub oversized: u64,
-    /// Whether there are records without key, without value, with ten thousand headers, and of bytes that are no text.
+    /// Whether there are records without key, without value, with ten thousand headers, of bytes that are no text, of a
+    /// schema that nobody has, and of five megabytes.
     pub odd: bool,
     /// Further rules of the models' script, one a line.
     pub rules: String,
@@ -107,7 +117,7 @@ impl Plan {
             _ if n < self.stuck => Kind::Good,
             _ if self.is_killer(n) => Kind::Fatal,
             _ if self.odd && n == EMPTY => Kind::Empty,
-            _ if self.odd && n == NO_TEXT => Kind::Undecodable,
+            _ if self.odd && matches!(n, NO_TEXT | NO_SCHEMA | HUGE) => Kind::Undecodable,
             _ if self.is_oversized(n) => Kind::Failing,
             17 if self.poison => Kind::Undecodable,
             217 if self.poison => Kind::Failing,
@@ -160,9 +170,11 @@ impl Job {
         let (n, letters) = (plan.partitions, [("message.timestamp.type", "LogAppendTime")]);
         let limited = [("max.message.bytes", TAKES)];
         let sink: &[(&str, &str)] = if plan.oversized > 0 { &limited } else { &[] };
+        let wide = [("max.message.bytes", HUGE_TAKES)];
+        let source: &[(&str, &str)] = if plan.odd { &wide } else { &[] };
         create(
             brokers,
-            &[(&scene.source, n, &[]), (&scene.sink, n, sink), (&scene.letters, n, &letters)],
+            &[(&scene.source, n, source), (&scene.sink, n, sink), (&scene.letters, n, &letters)],
         );
         // When the broker has an entry is judged by, not when the engine sent it.
         let journal = format!("{}.journal", scene.group);
@@ -195,7 +207,7 @@ impl Job {
              log:\n  kafka:\n    brokers: \"{brokers}\"\n    group_prefix: {prefix}\n    create: true\n    \
              commit_interval: 50ms\n    instance: i{index}\n    client: {{ {client}, client.id: i{index} }}\n    \
              names: {{ costs: {costs} }}\n\
-             providers: {{ mock: {{ dialect: openai, base_url: \"{url}\", max_in_flight: 12000 }} }}\n\
+             providers: {{ mock: {{ dialect: openai, base_url: \"{url}\", api_key: \"${{env:MOCK_KEY}}\", max_in_flight: 12000 }} }}\n\
              models: {{ small: \"{model}\" }}\n\
              prices: {{ \"{model}\": [ {{ from: 2026-01-01, input: 1.00 USD, output: 2.00 USD }} ] }}\n\
              engine: {{ {engine}, journal: {{ intents: {intents} }} }}\n",
@@ -206,9 +218,9 @@ impl Job {
         )
     }
 
-    /// Begins to send: the plan's events, and more of them while `more` says so. The thread ends when everything is
-    /// acknowledged.
-    pub fn feed(&self, seed: u64, more: &Arc<AtomicBool>) -> JoinHandle<Vec<Sent>> {
+    /// Begins to send: the plan's events from `first` on, and more of them while `more` says so. The thread ends when
+    /// everything is acknowledged.
+    pub fn feed(&self, seed: u64, first: u64, more: &Arc<AtomicBool>) -> JoinHandle<Vec<Sent>> {
         let (plan, brokers, more) = (self.plan.clone(), self.brokers.clone(), Arc::clone(more));
         let topic = self.scene.source.clone();
         std::thread::spawn(move || {
@@ -216,11 +228,11 @@ impl Job {
             let mut draw = StdRng::seed_from_u64(seed);
             let began = Instant::now();
             let mut keys = BTreeMap::new();
-            for n in 0u64.. {
+            for n in first.. {
                 if n >= plan.events as u64 && !more.load(Ordering::SeqCst) {
                     break;
                 }
-                let due = Duration::from_secs_f64(n as f64 / plan.rate);
+                let due = Duration::from_secs_f64((n - first) as f64 / plan.rate);
                 if let Some(early) = due.checked_sub(began.elapsed()) {
                     time::pause(early);
                 }
@@ -233,9 +245,12 @@ impl Job {
                 let partition = stuck.then(|| i32::try_from(n).unwrap_or(0) % plan.partitions);
                 let (odd, kind) = (|number| plan.odd && n == number, plan.kind(n));
                 let key = if odd(NO_KEY) { String::new() } else { key };
-                let bytes = match odd(NO_TEXT) {
-                    true => vec![0xff, 0xfe, 0x00, 0xc3],
-                    false => value(n, kind),
+                let bytes = match n {
+                    NO_TEXT if plan.odd => vec![0xff, 0xfe, 0x00, 0xc3],
+                    // As a schema registry frames what it knows, with a schema that nobody has.
+                    NO_SCHEMA if plan.odd => vec![0, 0, 0, 0x27, 0x0f, 2, 4],
+                    HUGE if plan.odd => huge(n),
+                    _ => value(n, kind),
                 };
                 sender.send(
                     n,
@@ -254,6 +269,22 @@ impl Job {
         })
     }
 
+    fn journal(&self) -> (Vec<Journaled>, Vec<Opening>) {
+        let topic = format!("{}.journal", self.scene.group);
+        let journal = read_all(&self.brokers, &topic, Isolation::Uncommitted);
+        journaled(journal.iter().map(|one| Page {
+            key: &one.key,
+            value: &one.value,
+            offset: one.at.1,
+            at: one.timestamp,
+        }))
+    }
+
+    /// How often a partition was given to somebody so far.
+    pub fn openings(&self) -> usize {
+        self.journal().1.len()
+    }
+
     /// What is there once all is quiet.
     pub fn facts(&self, sent: Vec<Sent>) -> Facts {
         let Scene { brokers, sink, letters, .. } = &self.scene;
@@ -262,14 +293,7 @@ impl Job {
         let letters = read_all(brokers, letters, Isolation::Committed);
         let charges = read_all(brokers, &self.costs, Isolation::Committed);
         let calls = self.mock.calls();
-        let journal = format!("{}.journal", self.scene.group);
-        let journal = read_all(brokers, &journal, Isolation::Uncommitted);
-        let (journal, openings) = journaled(journal.iter().map(|one| Page {
-            key: &one.key,
-            value: &one.value,
-            offset: one.at.1,
-            at: one.timestamp,
-        }));
+        let (journal, openings) = self.journal();
         let mut ends = BTreeMap::new();
         for one in &sent {
             let end = ends.entry(one.at.0).or_insert(0);
@@ -281,6 +305,7 @@ impl Job {
             expected: expected(&self.mock, &sent),
             ends,
             answers: settled.iter().map(|one| answer(one.at, &one.key, &one.value)).collect(),
+            unexplained: letters.iter().filter(|one| !is_explained(one)).map(origin).collect(),
             letters: letters.iter().map(origin).collect(),
             charges: charges.iter().map(|one| charge(&one.value)).collect(),
             calls,
@@ -308,7 +333,7 @@ pub fn models(plan: &Plan, dir: &Path, seed: u64) -> Mock {
         .map(|n| {
             format!(
                 "  - {{ match: {{ prompt: \"Order {n} first:\" }}, do: {{ answer: \"{}\", rate: 0 }} }}\n",
-                noise(n)
+                noise(n, LARGE)
             )
         })
         .collect();
@@ -327,9 +352,9 @@ pub fn models(plan: &Plan, dir: &Path, seed: u64) -> Mock {
 }
 
 /// Text that does not shrink when it is compressed.
-fn noise(seed: u64) -> String {
+fn noise(seed: u64, bytes: usize) -> String {
     let mut draw = StdRng::seed_from_u64(seed);
-    (0..LARGE).map(|_| char::from(draw.random_range(b'a'..=b'z'))).collect()
+    (0..bytes).map(|_| char::from(draw.random_range(b'a'..=b'z'))).collect()
 }
 
 /// Writes the pipeline of a plan.
@@ -348,10 +373,11 @@ pub fn pipeline(plan: &Plan, dir: &Path, source: &str, sink: &str) -> PathBuf {
     file
 }
 
-/// What the models say to each good event: they are a function of the prompt, and are asked again.
+/// What the models say to each good event, of many to one in so many: they are a function of the prompt, and are asked again.
 pub fn expected(mock: &Mock, sent: &[Sent]) -> BTreeMap<(u64, String), String> {
     let mut expected = BTreeMap::new();
-    for one in sent.iter().filter(|one| one.kind == Kind::Good) {
+    let good = sent.iter().filter(|one| one.kind == Kind::Good);
+    for one in good.step_by(sent.len() / MANY + 1) {
         let mut said = text(one.n, one.kind);
         for stage in STAGES {
             said = mock.says(&format!("Order {} {stage}: {said}", one.n));
@@ -367,7 +393,7 @@ fn text(n: u64, kind: Kind) -> String {
     match kind {
         Kind::Fatal => format!("{KILLER}: what is the number of order {n}?"),
         Kind::Failing if !large => format!("{REFUSED}: what is the number of order {n}?"),
-        _ => format!("What is the number of order {n}?"),
+        _ => format!("What is the number of order {n}? Tell {}.", SECRETS[1]),
     }
 }
 
@@ -377,6 +403,14 @@ pub fn value(n: u64, kind: Kind) -> Vec<u8> {
         Kind::Undecodable | Kind::Empty => format!("{{ \"id\": {n}, ").into_bytes(),
         _ => json!({ "id": n.to_string(), "text": text(n, kind) }).to_string().into_bytes(),
     }
+}
+
+/// The same with five megabytes more that no stage asks for.
+fn huge(n: u64) -> Vec<u8> {
+    let text = text(n, Kind::Good);
+    json!({ "id": n.to_string(), "text": text, "attached": noise(n, HUGE_BYTES) })
+        .to_string()
+        .into_bytes()
 }
 
 /// A result.
@@ -444,6 +478,17 @@ pub fn charge(value: &[u8]) -> Charge {
         unsettled: value["price_status"] == "unsettled",
         adjustment: value["kind"] == "adjustment",
     }
+}
+
+/// Whether a dead letter says why, by class and code, where and which event, and nothing that is secret.
+fn is_explained(letter: &Seen) -> bool {
+    let told = ["error.class", "error.code", "error.message", "event_id", "origin", "pipeline"];
+    let has = |name: &&str| {
+        letter.headers.get(&format!("vivremotion.{name}")).is_some_and(|it| !it.is_empty())
+    };
+    let mut secrets =
+        letter.headers.values().flat_map(|text| SECRETS.map(|secret| text.contains(secret)));
+    told.iter().all(has) && !secrets.any(|found| found)
 }
 
 /// Where a dead letter's event lay, by its header `cluster/topic/partition/offset/timestamp`.

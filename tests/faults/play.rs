@@ -12,7 +12,7 @@ use rand::{RngExt, SeedableRng};
 use crate::checker::{Death, Facts, Finding, Sent, Terms, judge, paid_again};
 use crate::clients::shares;
 use crate::fleet::{Fleet, product};
-use crate::job::{Job, Plan};
+use crate::job::{Job, Plan, SECRETS};
 use crate::report::Outcome;
 use crate::services::{Services, free_port, until};
 use crate::time;
@@ -72,11 +72,13 @@ pub struct Play {
     pub faults: String,
     /// What is asked of it.
     pub terms: Terms,
-    /// When somebody may have lost partitions.
+    /// When somebody stood still.
     pub lost: Vec<Death>,
     /// Its files.
     pub dir: PathBuf,
     load: Option<JoinHandle<Vec<Sent>>>,
+    /// Sent and done before what is sent now.
+    earlier: Vec<Sent>,
     /// Events that must be sent.
     least: usize,
     more: Arc<AtomicBool>,
@@ -107,6 +109,7 @@ impl Play {
             lost: Vec::new(),
             dir,
             load: None,
+            earlier: Vec::new(),
             least: 0,
             more: Arc::default(),
             began: Instant::now(),
@@ -148,7 +151,15 @@ impl Play {
     pub fn feed(&mut self, seed: u64) {
         self.more.store(true, Ordering::SeqCst);
         self.least = self.job.plan.events;
-        self.load = Some(self.job.feed(seed, &self.more));
+        self.load = Some(self.job.feed(seed, self.earlier.len() as u64, &self.more));
+    }
+
+    /// Begins to send the rest of so many events, after these.
+    pub fn feed_rest(&mut self, seed: u64, events: usize, earlier: Vec<Sent>) {
+        self.earlier = earlier;
+        self.job.plan.events = events;
+        self.feed(seed);
+        self.enough();
     }
 
     /// The faults are over: only what is left of the plan's events is sent.
@@ -166,12 +177,8 @@ impl Play {
         self.draw.random_range(0..self.fleet.len())
     }
 
-    /// Calls open now may be paid again: the network or a freeze took partitions away, or may have.
-    pub fn lost(&mut self) {
-        (0..self.fleet.len()).for_each(|index| self.lost_by(index));
-    }
-
-    /// The same of one instance.
+    /// Calls of an instance that are open now may be paid again: it was frozen, and does not know what it has lost. (What
+    /// moves in other ways stands in the journal.)
     pub fn lost_by(&mut self, index: usize) {
         let instance = self.fleet.name(index);
         self.lost.push(Death { instance, at: time::now() });
@@ -197,8 +204,10 @@ impl Play {
         sent
     }
 
-    /// Lets the instances drain.
+    /// Lets the instances drain, once they have said what they count.
     pub fn drain(&mut self) {
+        let pages = self.fleet.pages();
+        self.wrong.extend(told_secrets("a page of metrics", &pages));
         for index in 0..self.fleet.len() {
             if let Err(reason) = self.fleet.drain(index, Duration::from_secs(60)) {
                 self.wrong.push(reason);
@@ -206,15 +215,22 @@ impl Play {
         }
     }
 
-    /// Waits until everything that is due is there, and for the progress that says so.
-    pub fn wait_for_all(&mut self) -> Vec<Sent> {
+    /// Waits until all is sent; how many results there are then.
+    pub fn sent_all(&mut self) -> usize {
         self.enough();
         // Who dies meanwhile is seen at once: the time of a death is judged by.
         while self.load.as_ref().is_some_and(|load| !load.is_finished()) {
             self.fleet.look();
             time::pause(Duration::from_millis(20));
         }
-        let sent = self.load.take().map(|load| load.join().unwrap()).unwrap_or_default();
+        self.watch.results()
+    }
+
+    /// Waits until everything that is due is there, and for the progress that says so.
+    pub fn wait_for_all(&mut self) -> Vec<Sent> {
+        self.sent_all();
+        let mut sent = std::mem::take(&mut self.earlier);
+        sent.extend(self.load.take().into_iter().flat_map(|load| load.join().unwrap()));
         if sent.len() < self.least {
             self.wrong.push(format!("{} of {} events sent", sent.len(), self.job.plan.events));
         }
@@ -276,19 +292,24 @@ impl Play {
 
     /// Judges what was gathered, with what was seen meanwhile.
     pub fn judge(mut self, mut facts: Facts) -> Outcome {
-        let doubts = self.fleet.said().matches("a commit was in doubt").count();
+        let said = self.fleet.said();
+        self.wrong.extend(told_secrets("a log", &said));
+        let doubts = said.matches("a commit was in doubt").count();
         if doubts > 0 {
             self.notes.push(format!("{doubts} commits were in doubt and decided"));
         }
         // What the last reader has not come to yet is on its way to it.
         let end = Instant::now() + Duration::from_secs(20);
-        while self.watch.results() < facts.settled.len() && Instant::now() < end {
+        while (self.watch.results() < facts.settled.len() || self.watch.dirty() < facts.raw.len())
+            && Instant::now() < end
+        {
             time::pause(Duration::from_millis(50));
         }
-        let Looks { live, marks, held_up } = self.watch.end();
+        let Looks { live, dirty, marks, held_up } = self.watch.end();
         facts.deaths = std::mem::take(&mut self.fleet.deaths);
         facts.marks = marks;
         facts.live = live.iter().map(|(sighting, _)| *sighting).collect();
+        facts.dirty = Some(dirty);
         facts.held_up = held_up;
         let recovery = recovery(&facts, &live);
         let deaths = facts.deaths.len();
@@ -314,6 +335,12 @@ impl Play {
             took: self.began.elapsed(),
         }
     }
+}
+
+/// A finding for each secret that stands in a text (C12).
+pub fn told_secrets(place: &str, text: &str) -> Vec<String> {
+    let told = SECRETS.iter().filter(|secret| text.contains(**secret));
+    told.map(|secret| format!("C12 `{secret}` stands in {place}")).collect()
 }
 
 /// Copies what a row's processes said to `target/faults`, where it outlives the run.

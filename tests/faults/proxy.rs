@@ -1,6 +1,8 @@
 //! A TCP proxy between engines and broker that understands as much of Kafka's frames as it needs to hold one request: a
-//! frame is a length of four bytes, the kind of the request (two), its version (two), its correlation id (four).
+//! frame is a length of four bytes, the kind of the request (two), its version (two), its correlation id (four), the
+//! client's name (its length in two, then its bytes).
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,6 +11,8 @@ use std::time::Duration;
 
 /// `EndTxn`.
 const END: i16 = 26;
+/// `InitProducerId`: a new producer, or a new life of one.
+const INIT: i16 = 22;
 /// `AddOffsetsToTxn`: a transaction has its records and is about to end.
 const ADD_OFFSETS: i16 = 25;
 /// A held request is answered within.
@@ -32,6 +36,17 @@ pub struct Held {
     pub late: Option<i16>,
 }
 
+/// Ends of transactions that never are answered, whether the broker got them or not.
+#[derive(Default)]
+struct Losses {
+    /// Whether the broker gets the next ones.
+    wanted: Vec<bool>,
+    /// Clients that ask in vain until they make a new producer, and whether the broker got their end.
+    under_way: BTreeMap<String, bool>,
+    /// How many were applied and how many were not, of those that led to a new producer.
+    done: (usize, usize),
+}
+
 /// The proxy; it listens until the process ends.
 #[derive(Clone)]
 pub struct Proxy(Arc<Sky>);
@@ -48,6 +63,7 @@ struct Sky {
     /// The end that is held.
     held: Mutex<Option<Vec<u8>>>,
     settled: Mutex<Vec<Held>>,
+    losses: Mutex<Losses>,
 }
 
 impl Proxy {
@@ -63,6 +79,7 @@ impl Proxy {
             to_hold: AtomicU64::new(0),
             held: Mutex::default(),
             settled: Mutex::default(),
+            losses: Mutex::default(),
         });
         let proxy = Proxy(Arc::clone(&sky));
         std::thread::spawn(move || {
@@ -94,6 +111,23 @@ impl Proxy {
     /// of a later transaction.
     pub fn hold_next_end(&self) {
         self.0.to_hold.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// The next client that ends a transaction is not answered, nor when it asks again, until it has made a new producer.
+    /// The broker gets that end (`applied`) or does not.
+    pub fn lose_next_end(&self, applied: bool) {
+        self.0.losses.lock().unwrap().wanted.push(applied);
+    }
+
+    /// Ends that are to be lost or whose client has no new producer yet.
+    pub fn losing(&self) -> usize {
+        let losses = self.0.losses.lock().unwrap();
+        losses.wanted.len() + losses.under_way.len()
+    }
+
+    /// Ends that were lost: those that were applied, and those that were not.
+    pub fn lost(&self) -> (usize, usize) {
+        self.0.losses.lock().unwrap().done
     }
 
     /// What became of those that were held.
@@ -161,10 +195,34 @@ impl Sky {
                     self.settled.lock().unwrap().push(Held { late });
                 }
             }
-            if broker.write_all(&frame).is_err() {
+            if self.is_lost(kind, &frame) || broker.write_all(&frame).is_err() {
                 return;
             }
         }
+    }
+
+    /// Whether this is an end that is to be lost: its connection is to be closed.
+    fn is_lost(&self, kind: i16, frame: &[u8]) -> bool {
+        let mut losses = self.losses.lock().unwrap();
+        let Some(client) = client(frame).filter(|_| matches!(kind, END | INIT)) else {
+            return false;
+        };
+        if kind == INIT {
+            match losses.under_way.remove(&client) {
+                Some(true) => losses.done.0 += 1,
+                Some(false) => losses.done.1 += 1,
+                None => {}
+            }
+            return false;
+        }
+        if losses.under_way.contains_key(&client) {
+            return true;
+        }
+        let Some(applied) = losses.wanted.pop() else { return false };
+        // Held meanwhile: nobody's end may overtake this one.
+        let applied = applied && answer(self.upstream, frame) == Some(0);
+        losses.under_way.insert(client, applied);
+        true
     }
 
     fn replies(&self, mut broker: TcpStream, mut client: TcpStream) {
@@ -176,6 +234,12 @@ impl Sky {
             }
         }
     }
+}
+
+/// The name of the client that sent a request.
+fn client(frame: &[u8]) -> Option<String> {
+    let length = usize::from(u16::from_be_bytes(frame.get(12..14)?.try_into().ok()?));
+    Some(String::from_utf8_lossy(frame.get(14..14 + length)?).into_owned())
 }
 
 /// One frame with its length.

@@ -1,5 +1,5 @@
-//! Who looks on while faults happen: a reader of committed results, the group's committed progress, and how long open
-//! transactions hold readers up.
+//! Who looks on while faults happen: a reader of committed results and one of all, the group's committed progress, and how
+//! long open transactions hold readers up.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -29,6 +29,8 @@ pub struct Watch {
 pub struct Looks {
     /// Committed results in the order they were seen, with the partition of their events.
     pub live: Vec<(Sighting, i32)>,
+    /// All results, those that were aborted too, in the order they were seen.
+    pub dirty: Vec<Sighting>,
     /// Progress, in order.
     pub marks: Vec<Mark>,
     /// The longest that an open transaction held readers up, in milliseconds.
@@ -42,6 +44,8 @@ struct State {
     letters: AtomicUsize,
     /// Committed results: where they lie, and the partition of their event.
     live: Mutex<Vec<(Sighting, i32)>>,
+    /// All of them, wherever their transactions ended.
+    dirty: Mutex<Vec<Sighting>>,
     /// By partition of the source, the last event with a result.
     highest: Mutex<BTreeMap<i32, i64>>,
     marks: Mutex<Vec<Mark>>,
@@ -74,6 +78,8 @@ impl Watch {
         };
         let (consumer, _) = from_beginning(&scene.brokers, &scene.sink, Isolation::Committed);
         begin("results", Box::new(move |state| results(state, &consumer)));
+        let (consumer, _) = from_beginning(&scene.brokers, &scene.sink, Isolation::Uncommitted);
+        begin("all-results", Box::new(move |state| everything(state, &consumer)));
         let (consumer, _) = from_beginning(&scene.brokers, &scene.letters, Isolation::Committed);
         begin("letters", Box::new(move |state| letters(state, &consumer)));
         let (brokers, group) = (scene.brokers.clone(), scene.group.clone());
@@ -87,6 +93,11 @@ impl Watch {
     /// Committed results seen.
     pub fn results(&self) -> usize {
         self.state.results.load(Ordering::SeqCst)
+    }
+
+    /// Results seen, those included that may be aborted.
+    pub fn dirty(&self) -> usize {
+        self.state.dirty.lock().unwrap().len()
     }
 
     /// Committed dead letters seen.
@@ -114,6 +125,7 @@ impl Watch {
         self.stop();
         Looks {
             live: std::mem::take(&mut *self.state.live.lock().unwrap()),
+            dirty: std::mem::take(&mut *self.state.dirty.lock().unwrap()),
             marks: std::mem::take(&mut *self.state.marks.lock().unwrap()),
             held_up: *self.state.held_up.lock().unwrap(),
         }
@@ -156,6 +168,15 @@ fn results(state: &State, consumer: &BaseConsumer) {
         *last = (*last).max(number("offset"));
         drop(highest);
         state.results.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+fn everything(state: &State, consumer: &BaseConsumer) {
+    while state.goes_on() {
+        let Some(Ok(record)) = consumer.poll(Duration::from_millis(100)) else { continue };
+        let seen = as_seen(&record);
+        let sighting = Sighting { at: seen.at, seen: seen.seen, digest: seen.digest() };
+        state.dirty.lock().unwrap().push(sighting);
     }
 }
 

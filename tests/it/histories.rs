@@ -57,6 +57,7 @@ fn clean() -> Facts {
     }
     facts.live = facts.settled.clone();
     facts.raw = facts.settled.clone();
+    facts.dirty = Some(facts.settled.clone());
     for partition in 0..2 {
         for base in [0, 1, 3] {
             facts.marks.push(Mark { partition, base, metadata: 40 });
@@ -130,7 +131,8 @@ fn a_doubled_result_is_found() {
         again.at = (1, 9);
         again.amount = 0;
         facts.answers.push(again);
-        for list in [&mut facts.settled, &mut facts.live, &mut facts.raw] {
+        let dirty = facts.dirty.as_mut().unwrap();
+        for list in [&mut facts.settled, &mut facts.live, &mut facts.raw, dirty] {
             list.push(Sighting { at: (1, 9), seen: 200, digest: 3 });
         }
     };
@@ -158,6 +160,14 @@ fn dead_letters_that_lack_or_are_too_many_are_found() {
     check(|facts| facts.letters.truncate(1), &["C2 1 dead letters missing: 1/2"]);
     check(|facts| facts.letters.push((0, 2)), &["C2 1 dead letters doubled: 0/2"]);
     check(|facts| facts.letters.push((0, 0)), &["C2 1 dead letters of good events: 0/0"]);
+}
+
+#[test]
+fn a_dead_letter_that_does_not_say_why_is_found() {
+    check(
+        |facts| facts.unexplained.push((0, 2)),
+        &["C2 1 dead letters without a whole reason: 0/2"],
+    );
 }
 
 #[test]
@@ -195,6 +205,7 @@ fn a_read_of_what_was_aborted_is_found() {
         let aborted = Sighting { at: (0, 7), seen: 300, digest: 99 };
         facts.live.push(aborted);
         facts.raw.push(aborted);
+        facts.dirty.as_mut().unwrap().push(aborted);
     };
     check(plant, &["C6 1 read and then gone: 0/7"]);
     let replaced = |facts: &mut Facts| facts.live[0].digest = 99;
@@ -211,6 +222,22 @@ fn jumps_and_holes_of_a_reader_are_found() {
     );
     check(|facts| facts.raw.retain(|one| one.at != (1, 0)), &["C6 1 committed and not there: 1/0"]);
     check(|facts| facts.held_up = 30_001, &["C6 1 times readers were held up too long"]);
+}
+
+#[test]
+fn what_a_reader_of_all_records_saw_is_compared_too() {
+    let jump = |facts: &mut Facts| facts.dirty.as_mut().unwrap().swap(0, 2);
+    check(jump, &["C6 1 offset jumps of a reader of all: 0/0 after 2"]);
+    let hole = |facts: &mut Facts| facts.dirty.as_mut().unwrap().retain(|one| one.at != (1, 0));
+    check(hole, &["C6 1 committed and not shown to a reader of all: 1/0"]);
+    let changed = |facts: &mut Facts| facts.dirty.as_mut().unwrap()[0].digest = 99;
+    check(changed, &["C6 1 records that changed: 0/0"]);
+    let aborted = |facts: &mut Facts| {
+        let aborted = Sighting { at: (0, 7), seen: 300, digest: 99 };
+        facts.dirty.as_mut().unwrap().push(aborted);
+        facts.raw.push(aborted);
+    };
+    check(aborted, &[]);
 }
 
 #[test]
@@ -304,6 +331,38 @@ fn an_unsettled_charge_stands_for_a_call_and_is_its_ceiling() {
     check_under(terms, unsettled(10), &["C7 1 unsettled below the price: intent"]);
 }
 
+fn opening(partition: i32, at: i64, offset: i64) -> Opening {
+    Opening { partition, at, offset, run: "2".to_owned() }
+}
+
+#[test]
+fn a_call_may_be_made_again_by_whoever_was_given_its_partition() {
+    let moved = |partition: i32, at: i64| {
+        move |facts: &mut Facts| {
+            facts.calls.push(later(call(0, "first")));
+            facts.openings.push(opening(partition, 500, 0));
+            facts.openings.push(opening(partition, at, 9));
+        }
+    };
+    let once = Terms { paid_once: true, strict: false };
+    check_under(once, moved(0, 1_500), &[]);
+    let found = ["C7 1 calls that no cost event tells of", "C8 1 calls paid again though nobody"];
+    // Of another partition; before both; and the first to have it did not take it from anybody.
+    check_under(once, moved(1, 1_500), &found);
+    check_under(once, moved(0, 600), &found);
+    let first = |facts: &mut Facts| {
+        facts.calls.push(later(call(0, "first")));
+        facts.openings.push(opening(0, 1_500, 0));
+    };
+    check_under(once, first, &found);
+    let mut facts = clean();
+    moved(0, 1_500)(&mut facts);
+    let figures = judge(&facts, once).1;
+    assert_eq!((figures.repaid, figures.moves, figures.cut_short), (1, 1, 1));
+    let of_partition = facts.calls.iter().filter(|call| call.n % 2 == 0 && call.start < 1_500);
+    assert_eq!(figures.in_flight, of_partition.count());
+}
+
 #[test]
 fn a_journaled_call_that_was_paid_again_is_found_where_that_is_promised() {
     let plant = |death, journaled: i64| {
@@ -322,8 +381,7 @@ fn a_journaled_call_that_was_paid_again_is_found_where_that_is_promised() {
     {
         let opened = |facts: &mut Facts| {
             plant(5_000, 2_000)(facts);
-            let run = "2".to_owned();
-            facts.openings.push(Opening { partition: 0, at: 1_900, offset, run });
+            facts.openings.push(opening(0, 1_900, offset));
         };
         check_under(once, opened, found);
     }

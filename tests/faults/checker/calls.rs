@@ -1,8 +1,8 @@
 //! C8: what was paid again against what was in flight.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Call, Death, Facts, Figures, Findings, Journaled, Place, Terms, numbers};
+use super::{Call, Death, Facts, Figures, Findings, Journaled, Terms, numbers};
 
 /// How far the clocks of two processes on one machine may lie apart, in milliseconds.
 pub(super) const SLACK: i64 = 50;
@@ -33,28 +33,58 @@ pub(super) fn judge(facts: &Facts, terms: Terms, found: &mut Findings, figures: 
     let readable = |call: &Call, then: i64| {
         outcome(call, then).is_some_and(|outcome| readable(facts, call, outcome, then))
     };
+    let partitions = partitions(facts);
+    let moves = moves(facts);
     figures.in_flight = facts
         .calls
         .iter()
-        .filter(|call| facts.deaths.iter().any(|death| in_flight(call, death, &known)))
+        .filter(|call| {
+            let died = |death: &Death| death.instance == call.instance;
+            let ends = facts.deaths.iter().filter(|death| died(death)).map(|death| death.at);
+            let moved = partitions.get(&call.n).and_then(|partition| moves.get(partition));
+            let mut ends = ends.chain(moved.into_iter().flatten().copied());
+            ends.any(|at| in_flight(call, at, &known))
+        })
         .count();
+    let mut cut_short = BTreeSet::new();
     for ((n, stage), mut calls) in paid {
         calls.sort_by_key(|call| call.start);
         figures.repaid += calls.len() - 1;
         for two in calls.windows(2) {
             let example = || format!("event {n} {stage}");
-            if facts.deaths.is_empty() {
+            let partition = partitions.get(&n).copied().unwrap_or(-1);
+            let moved = moved_between(two[0], two[1], moves.get(&partition));
+            cut_short.extend(moved.map(|at| (partition, at)));
+            let excused = begun_before_a_death(two[0], two[1], facts) || moved.is_some();
+            if !excused && facts.deaths.is_empty() {
                 found.add("C8", "calls paid again though nobody died", example());
             } else if terms.paid_once && readable(two[0], two[1].start) {
                 found.add("C8", "journaled calls paid again", example());
-            } else if terms.paid_once
-                && !begun_before_a_death(two[0], two[1], facts)
-                && !given_between(two[0], two[1], &numbers, facts)
-            {
+            } else if terms.paid_once && !excused {
                 found.add("C8", "calls paid again though their instance lived", example());
             }
         }
     }
+    figures.moves = moves.values().map(Vec::len).sum();
+    figures.cut_short = cut_short.len();
+}
+
+/// The partition of each event.
+pub(super) fn partitions(facts: &Facts) -> BTreeMap<u64, i32> {
+    facts.sent.iter().map(|sent| (sent.n, sent.at.0)).collect()
+}
+
+/// When each partition was given to somebody who had not been the first to have it.
+pub(super) fn moves(facts: &Facts) -> BTreeMap<i32, Vec<i64>> {
+    let mut moves: BTreeMap<i32, Vec<i64>> = BTreeMap::new();
+    for opening in &facts.openings {
+        moves.entry(opening.partition).or_default().push(opening.at);
+    }
+    for times in moves.values_mut() {
+        times.sort_unstable();
+        times.remove(0);
+    }
+    moves
 }
 
 /// Whether who had the partition then knew the outcome: it stood in the journal when he was given the partition, or is his
@@ -74,21 +104,16 @@ fn begun_before_a_death(call: &Call, again: &Call, facts: &Facts) -> bool {
     facts.deaths.iter().any(|death| death.instance == call.instance && between.contains(&death.at))
 }
 
-/// Whether its partition was given to somebody, or to the same instance anew, after it began and before it was made again.
-fn given_between(call: &Call, again: &Call, numbers: &BTreeMap<Place, u64>, facts: &Facts) -> bool {
-    let Some((origin, _)) = numbers.iter().find(|(_, n)| **n == call.n) else { return false };
+/// When its partition was given to somebody, or to the same instance anew, after it began and before it was made again.
+fn moved_between(call: &Call, again: &Call, moves: Option<&Vec<i64>>) -> Option<i64> {
     let between = call.start - SLACK..again.start + SLACK;
-    let mut openings = facts.openings.iter();
-    openings.any(|opening| opening.partition == origin.0 && between.contains(&opening.at))
+    moves.into_iter().flatten().copied().find(|at| between.contains(at))
 }
 
-/// Whether it had begun when its instance died, and had no outcome in the journal as it stood then.
-fn in_flight(call: &Call, death: &Death, known: &impl Fn(&Call, i64) -> bool) -> bool {
-    let long_ended = call.end.is_some_and(|end| end + LONGEST_WAY < death.at);
-    death.instance == call.instance
-        && call.start <= death.at + SLACK
-        && !long_ended
-        && !known(call, death.at)
+/// Whether it had begun when its instance died or lost its partition, and had no outcome in the journal as it stood then.
+fn in_flight(call: &Call, at: i64, known: &impl Fn(&Call, i64) -> bool) -> bool {
+    let long_ended = call.end.is_some_and(|end| end + LONGEST_WAY < at);
+    call.start <= at + SLACK && !long_ended && !known(call, at)
 }
 
 /// All calls of stages that were paid more than once, by event and time.

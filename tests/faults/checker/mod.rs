@@ -4,13 +4,13 @@
 //! | check | what it says |
 //! | --- | --- |
 //! | C1 | every decodable event has exactly one result, nothing else has one |
-//! | C2 | dead letters are the failed and the undecodable, once each |
+//! | C2 | dead letters are the failed and the undecodable, once each, and say why |
 //! | C3 | an answer is what the model says to that prompt |
 //! | C4 | results of a key come in the order of its events |
 //! | C5 | the committed base never moves back and ends at the end; metadata fits |
-//! | C6 | a reader of committed records saw what stays, all of it, in order, and waited for no transaction over 30 s |
+//! | C6 | a reader of committed records saw what stays, all of it, in order, and waited for no transaction over 30 s; one of all records beside it saw the same and whatever was aborted |
 //! | C7 | money: cost events are the ledger's entries times the price, none twice, and add up to the results' totals |
-//! | C8 | calls that were paid again were in flight when somebody died: no outcome of theirs stood in the journal |
+//! | C8 | calls that were paid again were in flight when somebody died or their partition moved: no outcome of theirs stood in the journal |
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -191,6 +191,8 @@ pub struct Facts {
     pub expected: BTreeMap<(u64, String), String>,
     /// Origins of committed dead letters.
     pub letters: Vec<Place>,
+    /// Origins of those that do not say why, or say what is secret.
+    pub unexplained: Vec<Place>,
     /// Committed cost events.
     pub charges: Vec<Charge>,
     /// The ledger.
@@ -201,7 +203,9 @@ pub struct Facts {
     pub openings: Vec<Opening>,
     /// What a reader of committed results saw while all this happened, in its order.
     pub live: Vec<Sighting>,
-    /// What such a reader finds afterwards.
+    /// What a reader of all records saw while all this happened, in its order; none where a log has no other records.
+    pub dirty: Option<Vec<Sighting>>,
+    /// What a reader of committed results finds afterwards.
     pub settled: Vec<Sighting>,
     /// Places and digests of the result topic's records, aborted ones included.
     pub raw: Vec<Sighting>,
@@ -236,8 +240,12 @@ pub struct Finding {
 pub struct Figures {
     /// Calls that were made again after one that had been answered or was cut off.
     pub repaid: usize,
-    /// Calls open at deaths.
+    /// Calls open at deaths, or when their partition was given to somebody else.
     pub in_flight: usize,
+    /// Times that a partition was given to somebody who was not the first.
+    pub moves: usize,
+    /// Those of them that had calls made again.
+    pub cut_short: usize,
     /// Delivered calls that no cost event tells of.
     pub uncharged: usize,
     /// Records of results that were written in vain.
@@ -336,6 +344,9 @@ fn letters(facts: &Facts, found: &mut Findings) {
             found.add("C2", "dead letters doubled", say(*letter));
         }
     }
+    for letter in &facts.unexplained {
+        found.add("C2", "dead letters without a whole reason", say(*letter));
+    }
     due.difference(&there).for_each(|at| found.add("C2", "dead letters missing", say(*at)));
 }
 
@@ -396,14 +407,20 @@ fn isolation(facts: &Facts, found: &mut Findings, figures: &mut Figures) {
     };
     let (settled, live, raw) =
         (by_place(&facts.settled), by_place(&facts.live), by_place(&facts.raw));
-    let mut last: BTreeMap<i32, i64> = BTreeMap::new();
-    for one in &facts.live {
-        let (partition, offset) = one.at;
-        if let Some(before) = last.insert(partition, offset)
-            && before >= offset
-        {
-            found.add("C6", "offset jumps", format!("{} after {before}", say(one.at)));
+    jumps(&facts.live, "offset jumps", found);
+    if let Some(dirty) = &facts.dirty {
+        jumps(dirty, "offset jumps of a reader of all", found);
+        let dirty = by_place(dirty);
+        for (at, digest) in &dirty {
+            if raw.get(at).is_some_and(|there| there != digest) {
+                found.add("C6", "records that changed", say(*at));
+            }
         }
+        for at in settled.keys().filter(|at| !dirty.contains_key(at)) {
+            found.add("C6", "committed and not shown to a reader of all", say(*at));
+        }
+    }
+    for one in &facts.live {
         if settled.get(&one.at) != Some(&one.digest) {
             found.add("C6", "read and then gone", say(one.at));
         }
@@ -419,6 +436,19 @@ fn isolation(facts: &Facts, found: &mut Findings, figures: &mut Figures) {
         found.add("C6", "times readers were held up too long", example);
     }
     figures.aborted = raw.keys().filter(|at| !settled.contains_key(at)).count();
+}
+
+/// Records that a reader saw after later ones of their partition, or again.
+fn jumps(seen: &[Sighting], kind: &'static str, found: &mut Findings) {
+    let mut last: BTreeMap<i32, i64> = BTreeMap::new();
+    for one in seen {
+        let (partition, offset) = one.at;
+        if let Some(before) = last.insert(partition, offset)
+            && before >= offset
+        {
+            found.add("C6", kind, format!("{} after {before}", say(one.at)));
+        }
+    }
 }
 
 /// Numbers of events, by place.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::calls::{LONGEST_WAY, SLACK};
+use super::calls::{LONGEST_WAY, SLACK, moves, partitions};
 use super::{Call, Facts, Figures, Findings, Terms, numbers};
 
 pub(super) fn judge(facts: &Facts, terms: Terms, found: &mut Findings, figures: &mut Figures) {
@@ -63,11 +63,12 @@ pub(super) fn judge(facts: &Facts, terms: Terms, found: &mut Findings, figures: 
         let left = prices.len().saturating_sub(unsettled.get(&(n, stage)).copied().unwrap_or(0));
         figures.uncharged += left;
         let example = || format!("event {n} {stage}");
-        if left > 0 && facts.deaths.is_empty() {
-            found.add("C7", "calls that no cost event tells of", example());
-        } else if left > 0 && terms.strict {
+        let excused = if left == 0 { 0 } else { may_lack_intent(n, stage, facts) };
+        if left > 0 && terms.strict {
             found.add("C7", "calls without an intent", example());
-        } else if left > may_lack_intent(n, stage, facts) {
+        } else if left > excused && facts.deaths.is_empty() {
+            found.add("C7", "calls that no cost event tells of", example());
+        } else if left > excused {
             found.add("C7", "calls without an intent though their instance lived", example());
         }
         let total = facts.calls.iter().filter(|c| (c.n, c.stage.as_str()) == (n, stage));
@@ -78,13 +79,16 @@ pub(super) fn judge(facts: &Facts, terms: Terms, found: &mut Findings, figures: 
     }
 }
 
-/// Answered calls of that stage that began so shortly before their instance died, or might have lost the partition, that
+/// Answered calls of that stage that began so shortly before their instance died, or their partition was given away, that
 /// their intents need not have reached the journal.
 fn may_lack_intent(n: u64, stage: &str, facts: &Facts) -> usize {
+    let partition = partitions(facts).get(&n).copied();
+    let moves = moves(facts);
+    let moved: &[i64] = partition.and_then(|it| moves.get(&it)).map_or(&[], Vec::as_slice);
     let near = |call: &&Call| {
         let begun = call.start - SLACK..call.start + LONGEST_WAY;
         let mut deaths = facts.deaths.iter().filter(|death| death.instance == call.instance);
-        deaths.any(|death| begun.contains(&death.at))
+        deaths.any(|death| begun.contains(&death.at)) || moved.iter().any(|at| begun.contains(at))
     };
     let of_stage = |call: &&Call| call.delivered && (call.n, call.stage.as_str()) == (n, stage);
     facts.calls.iter().filter(of_stage).filter(near).count()

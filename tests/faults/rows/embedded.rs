@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rand::RngExt;
 
@@ -128,22 +128,44 @@ pub fn full_disk(stage: &Stage) -> Outcome {
     outcome
 }
 
-/// L3: the files are copied in the middle of whatever happens; each copy is whole, and an engine goes on from it.
+/// Where in a commit the files are copied.
+const COPIED: [&str; 3] = ["local.begun=hold@", "local.applied=hold@", "local.before-end=hold@"];
+
+/// L3: the files are copied in the middle of a commit, which is held there, or of whatever happens; each copy is whole, and
+/// an engine goes on from it.
 pub fn copies(stage: &Stage) -> Outcome {
-    let copies = stage.pick(5, 30);
+    let rounds = stage.pick(1, 8);
     let events = stage.events(1_000, 10_000);
-    let mut row = Embedded::start(stage, "L3", plan(events, f64::from(copies) * 1.5), None);
-    row.faults = format!("{copies} copies of the files, taken from a frozen engine");
+    let all = rounds * (COPIED.len() + 1);
+    let mut row = Embedded::start(stage, "L3", plan(events, all as f64 * 2.5), None);
+    row.faults = format!(
+        "{all} copies of the files: {rounds} at each of {} steps of a commit, {rounds} of a frozen engine",
+        COPIED.len()
+    );
     let mut taken = Vec::new();
-    for copy in 0..copies {
-        let wait = row.draw.random_range(200..1_500);
-        time::pause(Duration::from_millis(wait));
-        let home = row.dir.join(format!("copy-{copy}"));
-        std::fs::create_dir_all(&home).unwrap();
-        row.fleet.signal(0, "STOP");
-        file::copy(&row.path, &home.join("log.db"));
-        row.fleet.signal(0, "CONT");
-        taken.push(home);
+    for round in 0..rounds {
+        for (at, step) in COPIED.iter().copied().map(Some).chain([None]).enumerate() {
+            let home = row.dir.join(format!("copy-{round}-{at}"));
+            std::fs::create_dir_all(&home).unwrap();
+            match step {
+                Some(step) => {
+                    let armed = format!("{step}{}", row.draw.random_range(5..40));
+                    row.fleet.kill(0);
+                    row.fleet.start(0, Some(&armed));
+                    held(&mut row, &armed);
+                }
+                None => time::pause(Duration::from_millis(row.draw.random_range(200..1_500))),
+            }
+            row.fleet.signal(0, "STOP");
+            file::copy(&row.path, &home.join("log.db"));
+            row.fleet.signal(0, "CONT");
+            if step.is_some() {
+                row.fleet.kill(0);
+                row.fleet.start(0, None);
+                row.fleet.ready(0);
+            }
+            taken.push(home);
+        }
     }
     let (plan, dir) = (row.plan.clone(), row.dir.clone());
     let mut found: Vec<Finding> = Vec::new();
@@ -154,13 +176,30 @@ pub fn copies(stage: &Stage) -> Outcome {
             found.push(Finding { check: "row", what });
         }
     }
-    // From the last copy an engine with models of its own does what is left there.
-    if let Some(home) = taken.last() {
+    // From the last copy of each kind an engine with models of its own does what is left there.
+    for home in taken.iter().rev().take(COPIED.len() + 1) {
         found.extend(goes_on(stage, &plan, &dir, home));
     }
     let mut outcome = row.end();
     outcome.findings.extend(found);
     outcome
+}
+
+/// Waits until the engine is held: for a second nobody else can begin to write.
+fn held(row: &mut Embedded, armed: &str) {
+    let file = File::open(&row.path);
+    let mut since = Instant::now();
+    let end = since + Duration::from_secs(30);
+    while since.elapsed() < Duration::from_secs(1) {
+        if !file.is_locked() {
+            since = Instant::now();
+        }
+        if Instant::now() > end {
+            row.wrong.push(format!("`{armed}` was not reached"));
+            return;
+        }
+        time::pause(Duration::from_millis(20));
+    }
 }
 
 /// An engine on a copy answers what the copy holds: each once, in order. (What was paid before the copy is told by the
@@ -179,8 +218,8 @@ fn goes_on(stage: &Stage, plan: &Plan, dir: &Path, home: &Path) -> Vec<Finding> 
         .map(|(row, n)| Sent { n, key: row.key, at: (0, row.offset), kind: plan.kind(n) })
         .collect();
     let due = sent.iter().filter(|one| !one.kind.has_no_result()).count();
-    let end = std::time::Instant::now() + Duration::from_secs(60);
-    while file.read("out", 0).len() < due && std::time::Instant::now() < end {
+    let end = Instant::now() + Duration::from_secs(60);
+    while file.read("out", 0).len() < due && Instant::now() < end {
         time::pause(Duration::from_millis(200));
     }
     let drained = fleet.drain(0, Duration::from_secs(30));

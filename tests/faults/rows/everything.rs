@@ -14,19 +14,44 @@ use crate::time;
 /// Most memory of an instance under load, in MiB.
 const MEMORY: f64 = 500.0;
 
-/// F24: far more than the models can answer comes for a while; memory stays bounded, and it is all done in the end.
+/// F24: ten times what the models can answer comes for a while. Memory stays bounded, the lag grows, nobody loses a
+/// partition; then others come to help, and it is all done.
 pub fn overload(stage: &Stage) -> Outcome {
-    let seconds = stage.pick(10, 60);
-    let events = stage.events(4_000, 40_000);
+    let seconds = stage.pick(20, 300);
+    // Forty calls at a time, two of some half a second for each event, are some 45 a second.
+    let events = stage.events(9_000, 135_000);
     let mut plan = Plan::new(events, f64::from(seconds));
     plan.keys = 5_000;
     plan.latency = "200ms..1s";
     plan.instances = 2;
-    // What the models take is a tenth of what comes.
-    plan.engine = "drain: 10s, crash_loop: 0, permits: 100";
+    plan.engine = "drain: 10s, crash_loop: 0, permits: 20";
     let mut play = Play::start(stage, "F24", plan);
-    play.enough();
-    play.faults = format!("{events} events within {seconds} s, 2 × 100 at a time");
+    play.faults = format!("{events} events within {seconds} s, 2 × 20 at a time");
+    // Everybody is at work: all partitions are open.
+    if !play.results(200, Duration::from_secs(60)) {
+        play.wrong.push("no 200 results came".to_owned());
+    }
+    let given = play.job.openings();
+    let behind = play.sent_all();
+    play.notes.push(format!("{behind} of {events} results when all was sent"));
+    if behind > events / 5 {
+        play.wrong.push(format!("{behind} results of {events} events: it was no overload"));
+    }
+    let moved = play.job.openings() - given;
+    if moved > 0 {
+        play.wrong.push(format!("{moved} partitions moved under load"));
+    }
+    for index in 0..play.fleet.len() {
+        if !play.fleet.runs(index) {
+            play.wrong.push(format!("instance {index} ended under load"));
+        }
+    }
+    play.job.plan.engine = "drain: 10s, crash_loop: 0, permits: 600";
+    for helper in 2..4 {
+        let settings = play.job.settings(helper, &play.job.brokers);
+        play.fleet.add(&settings);
+        play.fleet.start(helper, None);
+    }
     let sent = play.wait_for_all();
     let peaks = play.fleet.peaks();
     let most = peaks.iter().copied().fold(0.0, f64::max);
@@ -53,7 +78,6 @@ pub fn everything(stage: &Stage) -> Outcome {
         let (kind, victim) = (play.draw.random_range(0..done.len()), play.any());
         let lasts = play.between(Duration::from_millis(500), Duration::from_secs(12));
         done[kind] += 1;
-        play.lost();
         match kind {
             0 => {
                 play.fleet.kill(victim);
@@ -64,6 +88,7 @@ pub fn everything(stage: &Stage) -> Outcome {
                 (0..play.fleet.len()).for_each(|index| play.fleet.start(index, None));
             }
             2 => {
+                play.lost_by(victim);
                 play.fleet.signal(victim, "STOP");
                 time::pause(lasts);
                 play.lost_by(victim);
@@ -86,7 +111,6 @@ pub fn everything(stage: &Stage) -> Outcome {
                 play.fleet.start(victim, None);
             }
         }
-        play.lost();
         proxy.set(Weather::Fair);
         play.fleet.look();
     }

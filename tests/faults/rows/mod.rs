@@ -38,6 +38,7 @@ pub const ROWS: &[Row] = &[
         quick: true,
         play: network::late_ends,
     },
+    Row { name: "R8", title: "commits in doubt", quick: false, play: network::doubts },
     Row { name: "F11", title: "instances come and go", quick: false, play: moves::storm },
     Row { name: "F12", title: "rolling restart", quick: false, play: moves::rolling },
     Row { name: "F13", title: "a clone of an instance", quick: true, play: freezes::clones },

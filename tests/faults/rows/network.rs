@@ -1,4 +1,4 @@
-//! F8, F9: what the network does between engines and broker.
+//! F8, F9, R8: what the network does between engines and broker.
 
 use std::time::{Duration, Instant};
 
@@ -50,13 +50,11 @@ pub fn cuts(stage: &Stage) -> Outcome {
         }
         let end = Instant::now() + lasts;
         while Instant::now() < end {
-            play.lost();
             play.fleet.look();
             time::pause(Duration::from_millis(100));
         }
         proxy.set(Weather::Fair);
     }
-    play.lost();
     play.faults = format!("{} silences, {} cuts, {} resets", kinds[0], kinds[1], kinds[2]);
     play.end()
 }
@@ -94,4 +92,41 @@ pub fn late_ends(stage: &Stage) -> Outcome {
     }
     play.notes.push(format!("late ends were answered with {:?}", proxy.settled()));
     play.end()
+}
+
+/// R8: ends of transactions are lost, after the broker got them or before, and every repetition too: the engine can't know
+/// what became of the batch, gives the producer up and decides by what is committed.
+pub fn doubts(stage: &Stage) -> Outcome {
+    let doubts = stage.pick(8, 100);
+    let events = stage.events(1_000, 10_000);
+    // Each takes as long as an end is repeated, 7.5 s.
+    let plan = Plan::new(events, doubts as f64 * 3.0);
+    let (_kafka, proxy, mut play) = behind(stage, "R8", plan);
+    let most = play.fleet.len();
+    let (mut wanted, mut since) = (0, Instant::now());
+    let lost = || proxy.lost().0 + proxy.lost().1;
+    while lost() < doubts {
+        if wanted < doubts && proxy.losing() < most {
+            proxy.lose_next_end(wanted % 2 == 0);
+            (wanted, since) = (wanted + 1, Instant::now());
+        }
+        if since.elapsed() > Duration::from_secs(120) {
+            play.wrong.push(format!("{} of {doubts} ends were lost", lost()));
+            break;
+        }
+        play.fleet.look();
+        time::pause(Duration::from_millis(50));
+    }
+    let (applied, vain) = proxy.lost();
+    play.faults = format!("{applied} ends lost that the broker got, {vain} that it did not");
+    let sent = play.settle();
+    let said = play.fleet.said();
+    for (decision, lost) in [("Decided(Committed)", applied), ("Decided(NotCommitted)", vain)] {
+        let decided = said.matches(decision).count();
+        if decided < lost || lost < doubts / 2 {
+            let what = format!("{lost} ends lost, {decided} times `{decision}`, of {}", doubts / 2);
+            play.wrong.push(what);
+        }
+    }
+    play.conclude(sent)
 }
