@@ -32,6 +32,8 @@ pub enum CallWhat {
     Intent {
         /// The attempt.
         attempt: Uuid,
+        /// When it was to leave, milliseconds since the epoch.
+        started_at: i64,
     },
     /// An attempt did not leave after all.
     Withdrawn {
@@ -100,7 +102,11 @@ impl Calls {
 
     /// Whether it is told by somebody who had lost the partition, or who began it before he lost and was given it again.
     pub fn is_late(&self, call: &Call) -> bool {
-        let CallWhat::Outcome { started_at, .. } = call.what else { return false };
+        let (CallWhat::Intent { started_at, .. } | CallWhat::Outcome { started_at, .. }) =
+            call.what
+        else {
+            return false;
+        };
         let owner = self.owners.get(&call.input.0);
         owner.is_some_and(|owner| owner.run != call.run || started_at < owner.since)
     }
@@ -110,7 +116,7 @@ impl Calls {
         let Call { spot, event, run, what, input: (partition, _) } = call;
         self.runs.entry((*run, *partition)).or_insert(spot.offset);
         match what {
-            CallWhat::Intent { attempt } => {
+            CallWhat::Intent { attempt, .. } => {
                 self.intents.insert(*attempt, spot.offset);
             }
             CallWhat::Withdrawn { attempt } => {

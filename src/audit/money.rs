@@ -115,7 +115,7 @@ impl Attempts {
     /// Takes a record of the journal; `late` when the partition was somebody else's by then.
     pub fn call(&mut self, call: &Call, late: bool) {
         let (attempt, journal) = match call.what {
-            CallWhat::Intent { attempt } => (attempt, Journaled::Announced),
+            CallWhat::Intent { attempt, .. } => (attempt, Journaled::Announced),
             CallWhat::Withdrawn { attempt } => {
                 if let Some(known) = self.known.get_mut(&attempt) {
                     known.journal = Journaled::Not;
@@ -129,6 +129,7 @@ impl Attempts {
         };
         let event = call.event;
         let (charge, unsettled) = (None, false);
+        // By the first that is told of it: whoever takes over charges what was announced by then.
         let fresh = Attempt { event, charge, unsettled, journal: Journaled::Not, late };
         let known = self.known.entry(attempt).or_insert(fresh);
         // An intent that was sent again does not undo an outcome.

@@ -259,7 +259,9 @@ fn call(record: &Record, entry: Entry) -> Option<Call> {
     let Entry { place, event, run, what } = entry;
     let (event, input) = (event?, (place.partition, place.offset?));
     let what = match what {
-        What::Intent(intent) => CallWhat::Intent { attempt: intent.attempt.0 },
+        What::Intent(intent) => {
+            CallWhat::Intent { attempt: intent.attempt.0, started_at: intent.started_at }
+        }
         What::Withdrawn { attempt } => CallWhat::Withdrawn { attempt: attempt.0 },
         What::Outcome(Outcome { attempt, answer }) => CallWhat::Outcome {
             attempt: attempt.as_ref().map(|attempt| attempt.id.0),

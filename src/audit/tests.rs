@@ -95,7 +95,7 @@ fn published(of: i64, at: i64) -> Published {
 }
 
 fn intent(of: i64, at: i64, run: u64, attempt: Uuid) -> Call {
-    let what = CallWhat::Intent { attempt };
+    let what = CallWhat::Intent { attempt, started_at: 0 };
     Call { spot: spot("journal", at), event: event(of), input: (0, of), run, what }
 }
 

@@ -53,6 +53,7 @@ Plays rows of faults and judges what is left.
 
   --quick        the rows of every change, small; without names all of them
   --full         all rows, at full size
+  --part K/N     of what is played every N-th row, from the K-th on: N processes share the work
   --events N     so many events instead of the row's own number
   --seed N       of load and faults; 1 when left out
   --strict       intents are awaited, so that every call is charged
@@ -72,7 +73,7 @@ struct Orders {
 
 impl Orders {
     fn read(mut arguments: impl Iterator<Item = String>) -> Result<Orders, String> {
-        let (mut names, mut full, mut quick) = (Vec::new(), false, false);
+        let (mut names, mut full, mut quick, mut part) = (Vec::new(), false, false, (0, 1));
         let mut orders = Orders {
             rows: Vec::new(),
             events: None,
@@ -89,6 +90,7 @@ impl Orders {
             match argument.as_str() {
                 "--quick" => quick = true,
                 "--full" => full = true,
+                "--part" => part = parted(&value()?)?,
                 "--events" => orders.events = Some(number(value()?)? as usize),
                 "--seed" => orders.seed = number(value()?)?,
                 "--program" => orders.program = Some(PathBuf::from(value()?)),
@@ -110,9 +112,19 @@ impl Orders {
             (true, false, true) => row.quick,
             (true, false, false) => false,
         };
-        orders.rows = ROWS.iter().filter(wanted).collect();
+        orders.rows = ROWS.iter().filter(wanted).skip(part.0).step_by(part.1).collect();
         Ok(orders)
     }
+}
+
+/// `K/N` as how many rows to leave out first, and the step from one to the next.
+fn parted(text: &str) -> Result<(usize, usize), String> {
+    let read = || {
+        let (part, of) = text.split_once('/')?;
+        let (part, of): (usize, usize) = (part.parse().ok()?, of.parse().ok()?);
+        (1..=of).contains(&part).then_some((part - 1, of))
+    };
+    read().ok_or_else(|| format!("`{text}` is no part: as in `1/2`"))
 }
 
 fn main() -> ExitCode {

@@ -151,3 +151,29 @@ fn c7_passes_over_an_untold_call_of_a_process_that_had_lost_the_partition_unless
         assert_eq!(codes(&report).len(), found, "{owner} {strict}");
     }
 }
+
+#[test]
+fn c7_counts_calls_of_which_all_is_told_when_another_process_has_the_partition() {
+    let other = Uuid::from_u128(0xC000);
+    let told = |announced: i64| {
+        let History { facts, terms, after } = History::clean();
+        let mut audit = Audit::new(terms);
+        audit.with_journal();
+        facts.into_iter().for_each(|fact| audit.take(fact).unwrap());
+        if announced < 40 {
+            audit.take(Fact::Call(intent(4, announced, 1, other))).unwrap();
+        }
+        audit.opened(0, 40, 2, 1_000);
+        if announced > 40 {
+            audit.take(Fact::Call(intent(4, announced, 1, other))).unwrap();
+        }
+        audit.take(Fact::Call(outcome(4, 60, 1, other))).unwrap();
+        audit.finish(after, &[])
+    };
+    let report = told(50);
+    assert_eq!(codes(&report), []);
+    let note = &report.verdicts[6].notes[0];
+    assert!(note.starts_with("1 calls ended when their process had lost"), "{note}");
+    // Announced before: who took over knew, and had to charge it.
+    assert_eq!(codes(&told(30)), [(Check::C7, "no-cost")]);
+}
