@@ -8,11 +8,11 @@ use futures::future::BoxFuture;
 use tokio::time::Instant;
 
 use super::consume::Finished;
-use super::dead_letter::Letter;
 use super::emit::Emitted;
 use super::member::Member;
 use super::outbox::Verdict;
 use super::partition::Partition;
+use super::refusal::Refusal;
 use super::unwritable;
 use crate::base::failpoint;
 use crate::stream::{
@@ -140,19 +140,14 @@ impl Member {
         }
     }
 
-    /// Replaces the outputs of an event by its dead letter, or that by one that has less of the record. If the least can't be
-    /// written either, the member leaves: an event is never skipped.
+    /// Replaces the outputs of an event by its dead letter, or that by one that has less of the record. If there is no less,
+    /// or what another topic refuses is not the event's own, the member leaves: an event is never skipped.
     fn bury(
         &mut self,
         event: Emitted,
         reason: String,
         topic: Option<Arc<str>>,
     ) -> Result<(), StreamError> {
-        if event.letter == Some(Letter::Reason) {
-            let place = format!("{} at {}", event.at, event.offset);
-            let message = format!("the dead letter of {place} can't be written: {reason}");
-            return Err(StreamError { kind: StreamErrorKind::Fatal, message });
-        }
         let partition = self.partitions.get_mut(&event.at);
         let Some(partition) = partition.filter(|p| p.tracker.epoch() == event.epoch) else {
             // It was given up since: who has it now finds out for himself.
@@ -160,12 +155,29 @@ impl Member {
             return Ok(());
         };
         tracing::warn!(at = %event.at, offset = event.offset, %reason, "an output can't be written");
+        let is_letter =
+            topic.as_ref().map(|topic| *topic == partition.line.emitter.plan.dead_letters);
+        let again = matches!(event.refusal, Some(Refusal::Unwritable(_)));
+        // The letter is refused, or may be: it is not known which output is, and it is not the first time.
+        if event.letter.is_some() && (is_letter == Some(true) || again) {
+            let place = format!("{} at {}", event.at, event.offset);
+            return match event.with_less().filter(|_| is_letter != Some(false)) {
+                Some(event) => {
+                    self.outbox.fill(event, Instant::now());
+                    Ok(())
+                }
+                None => {
+                    let message = format!("what {place} came to can't be written: {reason}");
+                    Err(StreamError { kind: StreamErrorKind::Fatal, message })
+                }
+            };
+        }
         partition.flying += 1;
         self.flying += 1;
         let line = Arc::clone(&partition.line);
         let done = self.finished.0.clone();
         self.workers.pick().spawn(async move {
-            let event = unwritable(&line, &event, reason, topic.as_deref()).await;
+            let event = unwritable(&line, &event, reason).await;
             drop(done.send(Finished { lane: None, event, again: true }));
         });
         Ok(())

@@ -15,8 +15,18 @@ use crate::stream::{Headers, Output, header};
 
 /// Longest message in a header.
 const MAX_MESSAGE: usize = 1024;
-/// On a dead letter that has not all of its record: `value`, or `value, headers`. They stand where its origin says.
+/// On a dead letter that has not all of its record: `value`, or `value, headers, key`. They stand where its origin says.
 pub const OMITTED: &str = "vivremotion.error.omitted";
+
+/// Headers of ours that are no reasons; an event is brought back by them.
+const OURS: [&str; 6] = [
+    "vivremotion.event_id",
+    "vivremotion.origin",
+    "vivremotion.pipeline",
+    "vivremotion.group",
+    "vivremotion.digest",
+    JOURNAL,
+];
 
 /// What a dead letter has of its record, beside the reason: its topic may take less than the one the record came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,26 +35,38 @@ pub enum Letter {
     Whole,
     /// Key and headers.
     NoValue,
-    /// The key.
+    /// Nothing.
     Reason,
 }
 
 impl Letter {
     /// The next smaller one.
-    pub fn less(self) -> Letter {
+    pub fn less(self) -> Option<Letter> {
         match self {
-            Letter::Whole => Letter::NoValue,
-            Letter::NoValue | Letter::Reason => Letter::Reason,
+            Letter::Whole => Some(Letter::NoValue),
+            Letter::NoValue => Some(Letter::Reason),
+            Letter::Reason => None,
         }
     }
+}
 
-    fn omitted(self) -> Option<&'static str> {
-        match self {
-            Letter::Whole => None,
-            Letter::NoValue => Some("value"),
-            Letter::Reason => Some("value, headers"),
+/// A dead letter with no more of its record than `letter` says.
+pub fn with_less(whole: Output, letter: Letter) -> Output {
+    let mut less = Output { value: None, ..whole };
+    less.headers.retain(|(name, _)| name != OMITTED);
+    let omitted = match letter {
+        Letter::Whole | Letter::NoValue => "value",
+        Letter::Reason => {
+            less.key = None;
+            less.headers.retain(|(name, value)| {
+                let short = value.as_ref().is_none_or(|value| value.len() <= MAX_MESSAGE);
+                short && (is_reason(name) || OURS.contains(&&**name))
+            });
+            "value, headers, key"
         }
-    }
+    };
+    less.headers.push((OMITTED.into(), Some(Bytes::from_static(omitted.as_bytes()))));
+    less
 }
 
 /// The dead letter of an event, with the attempts that were made for it.
@@ -52,7 +74,6 @@ pub async fn record(
     emitter: &Emitter,
     known: &Known<'_>,
     refusal: &Refusal,
-    letter: Letter,
     attempts: &[Attempt],
 ) -> Output {
     let cost: Money = attempts.iter().filter_map(|attempt| attempt.amount).sum();
@@ -60,9 +81,8 @@ pub async fn record(
     let plan = &emitter.plan;
     let failure = refusal.failure();
     // A replay brings the reasons of its last time along: only the newest are of use.
-    let stays = |name: &str| letter != Letter::Reason && !is_reason(name);
     let mut headers: Headers =
-        record.headers.iter().filter(|(name, _)| stays(name)).cloned().collect();
+        record.headers.iter().filter(|(name, _)| !is_reason(name)).cloned().collect();
     let mut put = |name: &'static str, value: String| {
         // A replay has some of them already: they are not to grow with each failure.
         if header(&headers, name).is_none_or(|held| **held != *value.as_bytes()) {
@@ -81,9 +101,6 @@ pub async fn record(
     }
     if let Some(request_id) = &known.who.request_id {
         put("vivremotion.request_id", request_id.to_string());
-    }
-    if let Some(omitted) = letter.omitted() {
-        put(OMITTED, omitted.to_owned());
     }
     put("vivremotion.error.class", failure.class.clone());
     put("vivremotion.error.code", failure.code.clone());
@@ -110,7 +127,7 @@ pub async fn record(
         // Beside its fellows of the same partition, so that a replay can keep their order.
         partition: (at.partition < emitter.letter_partitions).then_some(at.partition),
         key: record.key.clone(),
-        value: record.value.clone().filter(|_| letter == Letter::Whole),
+        value: record.value.clone(),
         headers,
         timestamp: None,
     }

@@ -95,7 +95,7 @@ pub struct Emitted {
     pub outcome: Outcome,
     /// Why, when it did not complete.
     pub refusal: Option<Refusal>,
-    /// What its dead letter has of the record, if there is one.
+    /// What its dead letter has of the record, if there is one: the last of the outputs.
     pub letter: Option<Letter>,
     /// Bytes of the outputs.
     pub bytes: usize,
@@ -121,6 +121,16 @@ impl Emitted {
             refusal,
             letter: None,
         }
+    }
+
+    /// The same with less of the record in its dead letter; none when there is no dead letter, or it has nothing of it.
+    pub fn with_less(mut self) -> Option<Self> {
+        let letter = self.letter.and_then(Letter::less)?;
+        let whole = self.outputs.pop()?;
+        self.outputs.push(dead_letter::with_less(whole, letter));
+        self.letter = Some(letter);
+        self.bytes = self.outputs.iter().map(Output::size).sum();
+        Some(self)
     }
 }
 
@@ -215,9 +225,7 @@ pub async fn emit(emitter: &Emitter, completed: &Completed) -> Result<Emitted, R
     let (outcome, refusal) = match &completed.verdict {
         Ok(()) => (Outcome::Completed, None),
         Err(refusal) => {
-            let attempts = &completed.attempts;
-            let letter =
-                dead_letter::record(emitter, &known, refusal, Letter::Whole, attempts).await;
+            let letter = dead_letter::record(emitter, &known, refusal, &completed.attempts).await;
             outputs.push(letter);
             (Outcome::Failed, Some(refusal.clone()))
         }
@@ -231,7 +239,6 @@ pub async fn refuse(
     emitter: &Emitter,
     known: &Known<'_>,
     refusal: Refusal,
-    letter: Letter,
     completed: Option<&Completed>,
 ) -> Emitted {
     let now = emitter.clock.now();
@@ -264,9 +271,9 @@ pub async fn refuse(
             Err(error) => tracing::error!(%error, %topic, "a failed result can't be encoded"),
         }
     }
-    outputs.push(dead_letter::record(emitter, known, &refusal, letter, &attempts).await);
+    outputs.push(dead_letter::record(emitter, known, &refusal, &attempts).await);
     let emitted = Emitted::new(known.consumed, outputs, outcome, Some(refusal));
-    Emitted { letter: Some(letter), ..emitted }
+    Emitted { letter: Some(Letter::Whole), ..emitted }
 }
 
 fn expression(place: &'static str, message: String) -> Refusal {

@@ -16,7 +16,6 @@ use futures::future::FutureExt;
 
 use self::admit::{Admission, admit};
 use self::consume::Consumed;
-use self::dead_letter::Letter;
 use self::decode::{Decoder, decode, identify};
 use self::effects::Hands;
 use self::emit::{Emitted, Emitter, Known};
@@ -89,11 +88,8 @@ pub struct Line {
 pub async fn carry(line: &Line, consumed: Arc<Consumed>) -> Emitted {
     match AssertUnwindSafe(through(line, &consumed)).catch_unwind().await {
         Ok(Ok(emitted)) => emitted,
-        Ok(Err(refusal)) => refused(line, &consumed, refusal, Letter::Whole).await,
-        Err(_) => {
-            let refusal = Refusal::Panic { stage: "-".to_owned() };
-            refused(line, &consumed, refusal, Letter::Whole).await
-        }
+        Ok(Err(refusal)) => refused(line, &consumed, refusal).await,
+        Err(_) => refused(line, &consumed, Refusal::Panic { stage: "-".to_owned() }).await,
     }
 }
 
@@ -114,42 +110,20 @@ async fn through(line: &Line, consumed: &Arc<Consumed>) -> Result<Emitted, Refus
 
 /// An event that ran and whose outputs were refused: it fails, what it cost is told.
 async fn undone(line: &Line, completed: &Completed, refusal: Refusal) -> Emitted {
-    let known = Known::of(completed);
-    emit::refuse(&line.emitter, &known, refusal, Letter::Whole, Some(completed)).await
+    emit::refuse(&line.emitter, &Known::of(completed), refusal, Some(completed)).await
 }
 
-/// The dead letter of an event whose outputs the log will not take: `topic` did not, where it is known. When its dead letter
-/// is what is refused, the next has less of the record and says the same.
-pub async fn unwritable(
-    line: &Line,
-    event: &Emitted,
-    reason: String,
-    topic: Option<&str>,
-) -> Emitted {
-    let is_letter = topic == Some(&line.emitter.plan.dead_letters);
-    let (refusal, letter) = match (&event.refusal, event.letter) {
-        (Some(refusal), Some(letter)) if is_letter => (refusal.clone(), letter.less()),
-        // A second time: it may be the letter.
-        (Some(refusal @ Refusal::Unwritable(_)), Some(letter)) => (refusal.clone(), letter.less()),
-        _ => (Refusal::Unwritable(reason), Letter::Whole),
-    };
-    let emitted = match &event.completed {
-        Some(completed) => {
-            emit::refuse(&line.emitter, &Known::of(completed), refusal, letter, Some(completed))
-                .await
-        }
-        None => refused(line, &event.consumed, refusal, letter).await,
-    };
-    Emitted { completed: event.completed.clone(), ..emitted }
+/// The dead letter of an event whose outputs the log will not take.
+pub async fn unwritable(line: &Line, event: &Emitted, reason: String) -> Emitted {
+    let refusal = Refusal::Unwritable(reason);
+    match &event.completed {
+        Some(completed) => undone(line, completed, refusal).await,
+        None => refused(line, &event.consumed, refusal).await,
+    }
 }
 
 /// An event that was refused before it ran.
-async fn refused(
-    line: &Line,
-    consumed: &Arc<Consumed>,
-    refusal: Refusal,
-    letter: Letter,
-) -> Emitted {
+async fn refused(line: &Line, consumed: &Arc<Consumed>, refusal: Refusal) -> Emitted {
     let (id, origin, replay_of) = identify(&line.decoder.cluster, consumed);
     let headers = &consumed.record.headers;
     let who = Who::of_headers(headers);
@@ -164,5 +138,5 @@ async fn refused(
         traceparent: traceparent.as_ref(),
         stamped: Stamped::default(),
     };
-    emit::refuse(&line.emitter, &known, refusal, letter, None).await
+    emit::refuse(&line.emitter, &known, refusal, None).await
 }

@@ -9,7 +9,6 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::consume::Consumed;
-use super::dead_letter::Letter;
 use super::decode::identify;
 use super::emit::Emitted;
 use super::gate::{self, Pass, Waiting};
@@ -60,7 +59,7 @@ pub(super) struct HeldBack {
 pub(super) async fn carefully(line: &Line, consumed: Arc<Consumed>, pass: &Pass) -> Emitted {
     let Caution { tell, deaths, condemned } = consumed.caution;
     if condemned {
-        return refused(line, &consumed, Refusal::CrashLoop { deaths }, Letter::Whole).await;
+        return refused(line, &consumed, Refusal::CrashLoop { deaths }).await;
     }
     let told = consumed.journal.as_ref().filter(|_| tell || pass.cohort > 0);
     let Some(journal) = told.cloned() else { return carry(line, consumed).await };

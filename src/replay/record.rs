@@ -9,6 +9,7 @@ use crate::event::identity::Origin;
 use crate::event::ids::{EventId, ResultId};
 use crate::flow::dead_letter::OMITTED;
 use crate::flow::headers::JOURNAL;
+use crate::flow::identity::rfc3339;
 use crate::journal::Range;
 use crate::stream::{Headers, Output, Record, TopicPartition, header};
 
@@ -71,15 +72,17 @@ impl Candidate {
         if hash(&origin) != event {
             return Err("its origin does not hash to its event id".to_owned());
         }
-        if let Some(omitted) = text(headers, OMITTED) {
-            return Err(format!(
-                "it has no {omitted}, which its topic did not take: `replay --inputs` brings its event back from {}/{}",
-                origin.topic, origin.partition
-            ));
-        }
         if origin.topic != **source {
             let topic = &origin.topic;
             return Err(format!("it came from topic `{topic}`, and `{source}` is read now"));
+        }
+        if let Some(omitted) = text(headers, OMITTED) {
+            let Origin { topic, partition, offset, timestamp, .. } = &origin;
+            let (from, to) = (rfc3339(*timestamp), rfc3339(timestamp.saturating_add(1)));
+            return Err(format!(
+                "its topic did not take its {omitted}: to bring back {topic}/{partition}@{offset} and what else came in that \
+                 millisecond, `replay --inputs --pipeline {pipeline} --from {from} --to {to}`"
+            ));
         }
         let partition = number("__connect.errors.partition")?;
         let partition =

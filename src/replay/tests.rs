@@ -134,7 +134,9 @@ fn a_dead_letter_that_names_another_event_or_topic_is_refused() {
     let offset = set("__connect.errors.offset", "x").unwrap_err();
     assert!(offset.contains("`__connect.errors.offset` can't be read"), "{offset}");
     let omitted = set("vivremotion.error.omitted", "value").unwrap_err();
-    assert!(omitted.contains("has no value") && omitted.contains("--inputs"), "{omitted}");
+    assert!(omitted.contains("did not take its value"), "{omitted}");
+    let order = format!("--inputs --pipeline {PIPELINE} --from 1970-01-01T00:00:0");
+    assert!(omitted.contains(&order) && omitted.contains("in/2@7"), "{omitted}");
     let letter = letter(7, 7, 0, &[], "timeout");
     let moved = Candidate::of_letter(&letter, &"elsewhere".into(), PIPELINE, GROUP).unwrap_err();
     assert!(moved.contains("came from topic `in`"), "{moved}");

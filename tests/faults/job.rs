@@ -30,7 +30,7 @@ const EMPTY: u64 = 61;
 const NO_KEY: u64 = 62;
 const MANY_HEADERS: u64 = 63;
 const NO_TEXT: u64 = 64;
-const NO_SCHEMA: u64 = 65;
+const FRAMED: u64 = 65;
 const HUGE: u64 = 66;
 /// Bytes of an event that is huge, and what its topic takes where there are odd ones.
 const HUGE_BYTES: usize = 5 << 20;
@@ -40,7 +40,7 @@ const JOURNAL: i32 = 4;
 /// What ends the process that runs it.
 const KILLER: &str = "kill-me";
 /// Events whose answers are all compared with what the model says.
-const MANY: usize = 40_000;
+const MANY: usize = 20_000;
 /// The key of the provider, and what is private in each event: neither may stand in logs, metrics or headers.
 pub const SECRETS: [&str; 2] = ["sk-nobody-may-see-this", "private@example.org"];
 /// Stages, in order.
@@ -71,8 +71,8 @@ pub struct Plan {
     pub killers: u64,
     /// So many events have an answer that the topic of results does not take.
     pub oversized: u64,
-    /// Whether there are records without key, without value, with ten thousand headers, of bytes that are no text, of a
-    /// schema that nobody has, and of five megabytes.
+    /// Whether there are records without key, without value, with ten thousand headers, of bytes that are no text, framed
+    /// as Avro where JSON is read, and of five megabytes, which the dead letter topic does not take.
     pub odd: bool,
     /// Further rules of the models' script, one a line.
     pub rules: String,
@@ -117,7 +117,7 @@ impl Plan {
             _ if n < self.stuck => Kind::Good,
             _ if self.is_killer(n) => Kind::Fatal,
             _ if self.odd && n == EMPTY => Kind::Empty,
-            _ if self.odd && matches!(n, NO_TEXT | NO_SCHEMA | HUGE) => Kind::Undecodable,
+            _ if self.odd && matches!(n, NO_TEXT | FRAMED | HUGE) => Kind::Undecodable,
             _ if self.is_oversized(n) => Kind::Failing,
             17 if self.poison => Kind::Undecodable,
             217 if self.poison => Kind::Failing,
@@ -247,8 +247,7 @@ impl Job {
                 let key = if odd(NO_KEY) { String::new() } else { key };
                 let bytes = match n {
                     NO_TEXT if plan.odd => vec![0xff, 0xfe, 0x00, 0xc3],
-                    // As a schema registry frames what it knows, with a schema that nobody has.
-                    NO_SCHEMA if plan.odd => vec![0, 0, 0, 0x27, 0x0f, 2, 4],
+                    FRAMED if plan.odd => vec![0, 0, 0, 0x27, 0x0f, 2, 4],
                     HUGE if plan.odd => huge(n),
                     _ => value(n, kind),
                 };
@@ -377,7 +376,7 @@ pub fn pipeline(plan: &Plan, dir: &Path, source: &str, sink: &str) -> PathBuf {
 pub fn expected(mock: &Mock, sent: &[Sent]) -> BTreeMap<(u64, String), String> {
     let mut expected = BTreeMap::new();
     let good = sent.iter().filter(|one| one.kind == Kind::Good);
-    for one in good.step_by(sent.len() / MANY + 1) {
+    for one in good.step_by(sent.len().div_ceil(MANY).max(1)) {
         let mut said = text(one.n, one.kind);
         for stage in STAGES {
             said = mock.says(&format!("Order {} {stage}: {said}", one.n));
@@ -391,8 +390,10 @@ fn text(n: u64, kind: Kind) -> String {
     // Of those that fail, the ones whose answer is too large are asked as usual.
     let large = n % 50 == 30;
     match kind {
-        Kind::Fatal => format!("{KILLER}: what is the number of order {n}?"),
-        Kind::Failing if !large => format!("{REFUSED}: what is the number of order {n}?"),
+        Kind::Fatal => format!("{KILLER}: what is the number of order {n}? Tell {}.", SECRETS[1]),
+        Kind::Failing if !large => {
+            format!("{REFUSED}: what is the number of order {n}? Tell {}.", SECRETS[1])
+        }
         _ => format!("What is the number of order {n}? Tell {}.", SECRETS[1]),
     }
 }
@@ -400,7 +401,9 @@ fn text(n: u64, kind: Kind) -> String {
 /// The value of event `n`.
 pub fn value(n: u64, kind: Kind) -> Vec<u8> {
     match kind {
-        Kind::Undecodable | Kind::Empty => format!("{{ \"id\": {n}, ").into_bytes(),
+        Kind::Undecodable | Kind::Empty => {
+            format!("{{ \"id\": {n}, \"text\": \"{}\", ", SECRETS[1]).into_bytes()
+        }
         _ => json!({ "id": n.to_string(), "text": text(n, kind) }).to_string().into_bytes(),
     }
 }

@@ -207,6 +207,9 @@ impl Play {
     /// Lets the instances drain, once they have said what they count.
     pub fn drain(&mut self) {
         let pages = self.fleet.pages();
+        if pages.is_empty() {
+            self.wrong.push("no instance has a page of metrics".to_owned());
+        }
         self.wrong.extend(told_secrets("a page of metrics", &pages));
         for index in 0..self.fleet.len() {
             if let Err(reason) = self.fleet.drain(index, Duration::from_secs(60)) {

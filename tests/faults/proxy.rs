@@ -2,7 +2,7 @@
 //! frame is a length of four bytes, the kind of the request (two), its version (two), its correlation id (four), the
 //! client's name (its length in two, then its bytes).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -43,6 +43,8 @@ struct Losses {
     wanted: Vec<bool>,
     /// Clients that ask in vain until they make a new producer, and whether the broker got their end.
     under_way: BTreeMap<String, bool>,
+    /// Clients whose next end passes: an engine that needs five new producers between two commits gives up.
+    spared: BTreeSet<String>,
     /// How many were applied and how many were not, of those that led to a new producer.
     done: (usize, usize),
 }
@@ -203,25 +205,33 @@ impl Sky {
 
     /// Whether this is an end that is to be lost: its connection is to be closed.
     fn is_lost(&self, kind: i16, frame: &[u8]) -> bool {
-        let mut losses = self.losses.lock().unwrap();
         let Some(client) = client(frame).filter(|_| matches!(kind, END | INIT)) else {
             return false;
         };
-        if kind == INIT {
-            match losses.under_way.remove(&client) {
-                Some(true) => losses.done.0 += 1,
-                Some(false) => losses.done.1 += 1,
-                None => {}
+        let applied = {
+            let mut losses = self.losses.lock().unwrap();
+            if kind == INIT {
+                match losses.under_way.remove(&client) {
+                    Some(true) => losses.done.0 += 1,
+                    Some(false) => losses.done.1 += 1,
+                    None => return false,
+                }
+                losses.spared.insert(client);
+                return false;
             }
-            return false;
+            if losses.under_way.contains_key(&client) {
+                return true;
+            }
+            if losses.spared.remove(&client) {
+                return false;
+            }
+            let Some(applied) = losses.wanted.pop() else { return false };
+            losses.under_way.insert(client.clone(), applied);
+            applied
+        };
+        if applied && answer(self.upstream, frame) != Some(0) {
+            self.losses.lock().unwrap().under_way.insert(client, false);
         }
-        if losses.under_way.contains_key(&client) {
-            return true;
-        }
-        let Some(applied) = losses.wanted.pop() else { return false };
-        // Held meanwhile: nobody's end may overtake this one.
-        let applied = applied && answer(self.upstream, frame) == Some(0);
-        losses.under_way.insert(client, applied);
         true
     }
 

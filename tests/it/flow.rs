@@ -348,14 +348,15 @@ async fn a_dead_letter_too_large_for_its_topic_has_less_and_stops_nobody() {
     let large = "x".repeat(10_000);
     // Undecodable; undecodable with more headers than fit, too; and one that is answered with more than the sink takes.
     driver.pipe_raw(Some("k"), Some(format!("{{ {large}").into_bytes()), vec![("a", "b")]).await;
-    driver.pipe_raw(Some("k"), Some(b"{ ".to_vec()), vec![("big", &large)]).await;
+    driver
+        .pipe_raw(Some(&large), Some(b"{ ".to_vec()), vec![("big", &large), ("ce_id", &large)])
+        .await;
     driver.pipe(Some("k"), json!({ "text": large })).await;
     driver.pipe(Some("k"), json!({ "text": "short" })).await;
     driver.settled().await;
     let letters = driver.dead_letters(3).await;
     let told = letters.iter().map(|letter| {
         assert_eq!(letter.value, None);
-        assert_eq!(letter.key.as_deref(), Some(&b"k"[..]));
         (
             text_header(letter, "vivremotion.error.omitted"),
             text_header(letter, "vivremotion.error.code"),
@@ -363,9 +364,10 @@ async fn a_dead_letter_too_large_for_its_topic_has_less_and_stops_nobody() {
     });
     let told: Vec<_> = told.collect();
     assert_eq!(told[0], ("value".to_owned(), "invalid-json".to_owned()));
-    assert_eq!(told[1], ("value, headers".to_owned(), "invalid-json".to_owned()));
+    assert_eq!(told[1], ("value, headers, key".to_owned(), "invalid-json".to_owned()));
     assert_eq!(told[2], ("value".to_owned(), "unwritable-output".to_owned()));
     assert_eq!(text_header(&letters[0], "a"), "b");
+    assert_eq!((letters[0].key.as_deref(), letters[1].key.as_deref()), (Some(&b"k"[..]), None));
     let results = driver.results(2).await;
     assert_eq!(
         (&results[0]["status"], &results[1]["status"]),

@@ -412,12 +412,12 @@ fn isolation(facts: &Facts, found: &mut Findings, figures: &mut Figures) {
         jumps(dirty, "offset jumps of a reader of all", found);
         let dirty = by_place(dirty);
         for (at, digest) in &dirty {
-            if raw.get(at).is_some_and(|there| there != digest) {
-                found.add("C6", "records that changed", say(*at));
+            if raw.get(at) != Some(digest) {
+                found.add("C6", "seen by a reader of all, and gone or changed", say(*at));
             }
         }
-        for at in settled.keys().filter(|at| !dirty.contains_key(at)) {
-            found.add("C6", "committed and not shown to a reader of all", say(*at));
+        for at in raw.keys().filter(|at| !dirty.contains_key(at)) {
+            found.add("C6", "there and not shown to a reader of all", say(*at));
         }
     }
     for one in &facts.live {

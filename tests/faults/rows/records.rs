@@ -153,7 +153,7 @@ fn committed(
         .collect()
 }
 
-/// F20: bytes that are no event, of no schema, null, five megabytes, ten thousand headers, and events that kill the process that runs them.
+/// F20: bytes that are no event, or Avro, null, five megabytes, ten thousand headers, and events that kill the process that runs them.
 pub fn poison(stage: &Stage) -> Outcome {
     let events = stage.events(1_000, 10_000);
     let killers = stage.pick(2, 10);
