@@ -30,6 +30,9 @@ use crate::stream::{Epoch, Output, Progress, StreamError, TopicPartition, rest};
 /// as events that it has heard of are not committed.
 const LOOKS: [Duration; 2] = [Duration::from_secs(15), Duration::from_secs(75)];
 
+/// Looks that found the journal out of reach are taken again, so often.
+const FAILED: usize = 20;
+
 /// A partition under one assignment.
 pub(super) type Tenure = (TopicPartition, Epoch);
 
@@ -47,6 +50,7 @@ pub(super) struct Takeover {
     /// What was done when it was given up again.
     after: Option<Progress>,
     looks: usize,
+    failed: usize,
 }
 
 /// A call that no cost event tells of as it was.
@@ -61,7 +65,7 @@ pub(super) struct Untold {
 impl Takeover {
     pub(super) fn new(home: i32, before: Progress) -> Self {
         let (told, heard) = Default::default();
-        Takeover { home, before, told, heard, from: None, after: None, looks: 0 }
+        Takeover { home, before, told, heard, from: None, after: None, looks: 0, failed: 0 }
     }
 
     /// The journal was read up to `from`.
@@ -196,6 +200,12 @@ impl Member {
 
     fn judge(&mut self, tenure: Tenure, entries: Vec<Entry>, until: Option<i64>) {
         let Some(takeover) = self.takeovers.get_mut(&tenure) else { return };
+        if until.is_none() && takeover.failed < FAILED {
+            // What cut the other off may cut us off: it is no look.
+            takeover.failed += 1;
+            let looks = takeover.looks;
+            return self.later(tenure, looks);
+        }
         entries.into_iter().for_each(|entry| takeover.hear(entry));
         takeover.from = until.or(takeover.from);
         takeover.looks += 1;

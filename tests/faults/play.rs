@@ -72,7 +72,7 @@ pub struct Play {
     pub faults: String,
     /// What is asked of it.
     pub terms: Terms,
-    /// When somebody stood still.
+    /// When somebody stood still or was cut off.
     pub lost: Vec<Death>,
     /// Its files.
     pub dir: PathBuf,
@@ -177,8 +177,8 @@ impl Play {
         self.draw.random_range(0..self.fleet.len())
     }
 
-    /// Calls of an instance that are open now may be paid again: it was frozen, and does not know what it has lost. (What
-    /// moves in other ways stands in the journal.)
+    /// Calls of an instance that are open now may be paid again: it is frozen or cut off, and does not know what it has lost.
+    /// (What moves in other ways stands in the journal.)
     pub fn lost_by(&mut self, index: usize) {
         let instance = self.fleet.name(index);
         self.lost.push(Death { instance, at: time::now() });

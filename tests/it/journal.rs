@@ -203,6 +203,16 @@ fn of_another_process(record: &Record, attempt: &str) -> Output {
 
 #[tokio::test(start_paused = true)]
 async fn what_a_process_that_lost_the_partition_tells_late_is_told_as_an_adjustment() {
+    told_late(0).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_for_late_calls_that_finds_the_journal_out_of_reach_is_taken_again() {
+    told_late(4).await;
+}
+
+/// `failing` looks find the journal out of reach.
+async fn told_late(failing: usize) {
     const LATE: &str = "0199a5f0-0000-7000-8000-0000000000aa";
     let driver = Driver::new(PRICED, TWO_STAGES).await;
     driver.pipe(Some("k"), json!({ "text": "hello" })).await;
@@ -215,6 +225,7 @@ async fn what_a_process_that_lost_the_partition_tells_late_is_told_as_an_adjustm
     let late = of_another_process(outcome.unwrap(), LATE);
     driver.log.send(vec![late]).await.unwrap();
     driver.results(1).await;
+    driver.log.fail_next_reads(failing);
     driver.advance(Duration::from_secs(120)).await;
     let costs = driver.costs();
     let (told, late): (Vec<&Value>, Vec<&Value>) =

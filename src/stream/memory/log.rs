@@ -97,6 +97,11 @@ impl Memory {
         self.change(|state| state.failures.push_back(kind));
     }
 
+    /// The next reads of a partition fail, so many, as when the log is out of reach.
+    pub fn fail_next_reads(&self, reads: usize) {
+        self.change(|state| state.failing_reads = reads);
+    }
+
     /// Every commit takes that long from now on.
     pub fn commits_take(&self, time: Duration) {
         self.change(|state| state.commit_takes = time);
@@ -271,7 +276,12 @@ impl Log for Memory {
     }
 
     async fn read(&self, at: &TopicPartition, from: i64) -> Result<Box<dyn Follower>, StreamError> {
-        let state = self.shared.state();
+        let mut state = self.shared.state();
+        if state.failing_reads > 0 {
+            state.failing_reads -= 1;
+            let message = format!("`{at}` is out of reach");
+            return Err(StreamError { kind: StreamErrorKind::Unavailable, message });
+        }
         let partition = state.partition(at).ok_or_else(|| unknown_topic(&at.topic))?;
         let place = (at.clone(), from.max(partition.low()), partition.stable());
         Ok(Box::new(Tail::new(self.shared.clone(), vec![place])))

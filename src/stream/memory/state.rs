@@ -29,6 +29,8 @@ pub(super) struct State {
     pub weather: Option<Box<dyn Weather>>,
     /// What the next commits fail with.
     pub failures: VecDeque<CommitErrorKind>,
+    /// So many reads of a partition fail.
+    pub failing_reads: usize,
     /// How long a commit takes.
     pub commit_takes: Duration,
     /// Members and assignments so far, of all groups.

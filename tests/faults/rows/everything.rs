@@ -80,6 +80,11 @@ pub fn everything(stage: &Stage) -> Outcome {
         let (kind, victim) = (play.draw.random_range(0..done.len()), play.any());
         let lasts = play.between(Duration::from_millis(500), Duration::from_secs(12));
         done[kind] += 1;
+        // As long as nothing gets through, no intent does.
+        let cut_off = matches!(kind, 3..=6);
+        if cut_off {
+            (0..play.fleet.len()).for_each(|index| play.lost_by(index));
+        }
         match kind {
             0 => {
                 play.fleet.kill(victim);
@@ -114,6 +119,9 @@ pub fn everything(stage: &Stage) -> Outcome {
             }
         }
         proxy.set(Weather::Fair);
+        if cut_off {
+            (0..play.fleet.len()).for_each(|index| play.lost_by(index));
+        }
         play.fleet.look();
     }
     let words = [

@@ -132,6 +132,7 @@ fn held(stage: &Stage, row: &str, mut plan: Plan, span: i64) -> Outcome {
     let calls = play.job.mock.sum("calls");
     play.fleet.kill_all();
     play.fleet.start_all();
+    let sent = play.settle();
     // What a start says that it found, where one partition has it all: what is done, and calls that nobody knows about.
     let said = play.fleet.said();
     if play.job.plan.partitions == 1 {
@@ -139,7 +140,7 @@ fn held(stage: &Stage, row: &str, mut plan: Plan, span: i64) -> Outcome {
         let untold = found.iter().filter(|found| !said.contains(&**found));
         play.wrong.extend(untold.map(|found| format!("no start said `{found}`")));
     }
-    let mut outcome = play.end();
+    let mut outcome = play.conclude(sent);
     // Each stuck one: its first stage again, and its second.
     let again = outcome.calls.saturating_sub(usize::try_from(calls).unwrap_or(0));
     outcome.notes.push(format!("{again} calls after the restart"));
