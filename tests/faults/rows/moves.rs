@@ -55,7 +55,7 @@ pub fn storm(stage: &Stage) -> Outcome {
     let drained = 1.0 - cut_short as f64 / moves as f64;
     outcome.notes.push(format!("{moves} moves of partitions, {cut_short} cut calls off"));
     // None at all would be no number, and no storm.
-    if !(drained >= DRAINED) {
+    if drained.is_nan() || drained < DRAINED {
         outcome.finding(format!("{:.0} % of the moves were drained", 100.0 * drained));
     }
     outcome
