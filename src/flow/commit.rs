@@ -140,8 +140,8 @@ impl Member {
         }
     }
 
-    /// Replaces the outputs of an event by its dead letter, or that by one that has less of the record. If there is no less,
-    /// or what another topic refuses is not the event's own, the member leaves: an event is never skipped.
+    /// Replaces the outputs of an event by its dead letter, or that by one that has less of the record. Where there is no
+    /// less, or another topic does not take the failed result either, the member leaves: an event is never skipped.
     fn bury(
         &mut self,
         event: Emitted,

@@ -263,20 +263,17 @@ impl Outbox {
                 self.not_before = Some(now + BACKOFF.wait(self.failures, draw as u64, None));
             }
             CommitErrorKind::Unwritable(index) => {
-                let bad = match (index.and_then(|index| owner(&batch, index)), batch.len()) {
-                    (Some(event), _) => Some(event),
-                    (None, 1) => Some(0),
+                let owned = index.and_then(|index| owner(&batch, index));
+                let bad = match (owned, batch.len()) {
+                    (Some((event, topic)), _) => Some((event, Some(topic))),
+                    (None, 1) => Some((0, None)),
                     (None, _) => None,
                 };
                 match bad {
-                    Some(event) => {
+                    Some((event, topic)) => {
                         let after = batch.split_off(event + 1);
                         self.put_back(after, now);
                         let Some(bad) = batch.pop() else { return Verdict::Again };
-                        let before: usize = batch.iter().map(|event| event.outputs.len()).sum();
-                        let refused =
-                            index.and_then(|index| bad.outputs.get(index.checked_sub(before)?));
-                        let topic = refused.map(|output| Arc::clone(&output.topic));
                         self.waiting.push_front(Place::Gap {
                             at: bad.at.clone(),
                             epoch: bad.epoch,
@@ -306,16 +303,12 @@ impl Outbox {
     }
 }
 
-/// The event that an output of the batch belongs to.
-fn owner(batch: &[Emitted], output: usize) -> Option<usize> {
-    let mut first = 0;
-    for (event, emitted) in batch.iter().enumerate() {
-        first += emitted.outputs.len();
-        if output < first {
-            return Some(event);
-        }
-    }
-    None
+/// The event that an output of the batch belongs to, and the topic that the output is for.
+fn owner(batch: &[Emitted], output: usize) -> Option<(usize, Arc<str>)> {
+    let events = batch.iter().enumerate();
+    let mut outputs =
+        events.flat_map(|(event, emitted)| emitted.outputs.iter().map(move |one| (event, one)));
+    outputs.nth(output).map(|(event, output)| (event, Arc::clone(&output.topic)))
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
-use crate::checker::{Kind, Place, Sent};
+use crate::checker::{Kind, Place, Sent, Sighting};
 use crate::time;
 
 /// Longest wait for a broker that is there.
@@ -57,8 +57,12 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// Digest of its value.
-    pub fn digest(&self) -> u64 {
+    /// Where and when it was seen, and what it was.
+    pub fn sighting(&self) -> Sighting {
+        Sighting { at: self.at, seen: self.seen, digest: self.digest() }
+    }
+
+    fn digest(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         self.value.hash(&mut hasher);
         hasher.finish()

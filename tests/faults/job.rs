@@ -12,7 +12,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 
-use crate::checker::{Answer, Charge, Facts, Journaled, Kind, Opening, Place, Sent, Sighting};
+use crate::checker::{Answer, Charge, Facts, Journaled, Kind, Opening, Place, Sent};
 use crate::clients::{Isolation, Seen, Sender, create, read_all};
 use crate::mock::Mock;
 use crate::time;
@@ -298,8 +298,6 @@ impl Job {
             let end = ends.entry(one.at.0).or_insert(0);
             *end = (one.at.1 + 1).max(*end);
         }
-        let sighted =
-            |seen: &Seen| Sighting { at: seen.at, seen: seen.seen, digest: seen.digest() };
         Facts {
             expected: expected(&self.mock, &sent),
             ends,
@@ -310,8 +308,8 @@ impl Job {
             calls,
             journal,
             openings,
-            settled: settled.iter().map(sighted).collect(),
-            raw: raw.iter().map(sighted).collect(),
+            settled: settled.iter().map(Seen::sighting).collect(),
+            raw: raw.iter().map(Seen::sighting).collect(),
             sent,
             ..Facts::default()
         }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::checker::{Death, Facts, Finding, Sent, Terms, judge, paid_again};
+use crate::checker::{Death, Facts, Finding, Sent, Terms, judge, paid_again, partitions};
 use crate::clients::shares;
 use crate::fleet::{Fleet, product};
 use crate::job::{Job, Plan, SECRETS};
@@ -374,8 +374,7 @@ pub fn audited(dir: &Path, settings: &Path, pipeline: &Path) -> Option<String> {
 /// After each death: milliseconds until a result of an event was committed whose partition the dead one had. Whose it was
 /// is told by the ledger: who made the partition's last call.
 fn recovery(facts: &Facts, live: &[(crate::checker::Sighting, i32)]) -> Vec<i64> {
-    let places = facts.sent.iter().map(|sent| (sent.n, sent.at.0));
-    let partitions: std::collections::BTreeMap<u64, i32> = places.collect();
+    let partitions = partitions(facts);
     let after = |death: &crate::checker::Death| {
         let mut owner = std::collections::BTreeMap::new();
         for call in facts.calls.iter().filter(|call| call.start <= death.at) {

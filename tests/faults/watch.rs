@@ -161,8 +161,7 @@ fn results(state: &State, consumer: &BaseConsumer) {
         let value: serde_json::Value = serde_json::from_slice(&seen.value).unwrap_or_default();
         let number = |name: &str| value["origin"][name].as_i64().unwrap_or(-1);
         let partition = i32::try_from(number("partition")).unwrap_or(-1);
-        let sighting = Sighting { at: seen.at, seen: seen.seen, digest: seen.digest() };
-        state.live.lock().unwrap().push((sighting, partition));
+        state.live.lock().unwrap().push((seen.sighting(), partition));
         let mut highest = state.highest.lock().unwrap();
         let last = highest.entry(partition).or_default();
         *last = (*last).max(number("offset"));
@@ -174,9 +173,7 @@ fn results(state: &State, consumer: &BaseConsumer) {
 fn everything(state: &State, consumer: &BaseConsumer) {
     while state.goes_on() {
         let Some(Ok(record)) = consumer.poll(Duration::from_millis(100)) else { continue };
-        let seen = as_seen(&record);
-        let sighting = Sighting { at: seen.at, seen: seen.seen, digest: seen.digest() };
-        state.dirty.lock().unwrap().push(sighting);
+        state.dirty.lock().unwrap().push(as_seen(&record).sighting());
     }
 }
 

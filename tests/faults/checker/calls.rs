@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Call, Death, Facts, Figures, Findings, Journaled, Terms, numbers};
+use super::{Call, Death, Facts, Figures, Findings, Journaled, Terms, numbers, partitions};
 
 /// How far the clocks of two processes on one machine may lie apart, in milliseconds.
 pub(super) const SLACK: i64 = 50;
@@ -67,11 +67,6 @@ pub(super) fn judge(facts: &Facts, terms: Terms, found: &mut Findings, figures: 
     }
     figures.moves = moves.values().map(Vec::len).sum();
     figures.cut_short = cut_short.len();
-}
-
-/// The partition of each event.
-pub(super) fn partitions(facts: &Facts) -> BTreeMap<u64, i32> {
-    facts.sent.iter().map(|sent| (sent.n, sent.at.0)).collect()
 }
 
 /// When each partition was given to somebody who had not been the first to have it.

@@ -451,6 +451,11 @@ fn jumps(seen: &[Sighting], kind: &'static str, found: &mut Findings) {
     }
 }
 
+/// The partition of each event, by number.
+pub fn partitions(facts: &Facts) -> BTreeMap<u64, i32> {
+    facts.sent.iter().map(|sent| (sent.n, sent.at.0)).collect()
+}
+
 /// Numbers of events, by place.
 pub(crate) fn numbers(facts: &Facts) -> BTreeMap<Place, u64> {
     facts.sent.iter().map(|sent| (sent.at, sent.n)).collect()

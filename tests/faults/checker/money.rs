@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::calls::{LONGEST_WAY, SLACK, moves, partitions};
-use super::{Call, Facts, Figures, Findings, Terms, numbers};
+use super::calls::{LONGEST_WAY, SLACK, moves};
+use super::{Call, Facts, Figures, Findings, Terms, numbers, partitions};
 
 pub(super) fn judge(facts: &Facts, terms: Terms, found: &mut Findings, figures: &mut Figures) {
     let mut ids = BTreeSet::new();
@@ -58,12 +58,15 @@ pub(super) fn judge(facts: &Facts, terms: Terms, found: &mut Findings, figures: 
             prices.swap_remove(at);
         }
     }
+    let (partitions, moves) = (partitions(facts), moves(facts));
+    let moved =
+        |n: u64| partitions.get(&n).and_then(|it| moves.get(it)).map_or(&[][..], Vec::as_slice);
     let finished: BTreeSet<u64> = of_event.values().copied().collect();
     for ((n, stage), prices) in open {
         let left = prices.len().saturating_sub(unsettled.get(&(n, stage)).copied().unwrap_or(0));
         figures.uncharged += left;
         let example = || format!("event {n} {stage}");
-        let excused = if left == 0 { 0 } else { may_lack_intent(n, stage, facts) };
+        let excused = if left == 0 { 0 } else { may_lack_intent(n, stage, moved(n), facts) };
         if left > 0 && terms.strict {
             found.add("C7", "calls without an intent", example());
         } else if left > excused && facts.deaths.is_empty() {
@@ -81,10 +84,7 @@ pub(super) fn judge(facts: &Facts, terms: Terms, found: &mut Findings, figures: 
 
 /// Answered calls of that stage that began so shortly before their instance died, or their partition was given away, that
 /// their intents need not have reached the journal.
-fn may_lack_intent(n: u64, stage: &str, facts: &Facts) -> usize {
-    let partition = partitions(facts).get(&n).copied();
-    let moves = moves(facts);
-    let moved: &[i64] = partition.and_then(|it| moves.get(&it)).map_or(&[], Vec::as_slice);
+fn may_lack_intent(n: u64, stage: &str, moved: &[i64], facts: &Facts) -> usize {
     let near = |call: &&Call| {
         let begun = call.start - SLACK..call.start + LONGEST_WAY;
         let mut deaths = facts.deaths.iter().filter(|death| death.instance == call.instance);

@@ -38,11 +38,7 @@ pub fn gaps(stage: &Stage) -> Outcome {
         play.wrong.push(format!("{} of {} results came", play.watch.results(), sent.len()));
     }
     // Nobody reads while the beginning of what comes next is deleted: what was committed lies below what is kept.
-    for index in 0..play.fleet.len() {
-        if let Err(reason) = play.fleet.drain(index, Duration::from_secs(60)) {
-            play.wrong.push(reason);
-        }
-    }
+    play.drain();
     let more = sender.send(half..events as u64, |n| bytes(n, &play.job.plan));
     let deleted = sender.delete_beginnings(&more);
     let kept = |one: &Sent| deleted.get(&one.at.0).is_none_or(|before| one.at.1 >= *before);
